@@ -1,0 +1,292 @@
+//! The agent API: what a plugin or hub asks of an agent or hub, and what it answers. A hub is to its parent exactly what
+//! an agent is.
+//!
+//! HTTP form: `POST /v1/query` with a [`LeafQuery`] as JSON answers a [`LeafAnswer`] as an Arrow IPC stream
+//! ([`crate::wire`]); `GET /v1/info` answers a [`NodeInfo`]; `POST /v1/series` with a [`SeriesQuery`] answers a
+//! [`SeriesAnswer`]; errors are an [`ApiError`] as JSON with the matching status.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+
+use serde::{Deserialize, Serialize};
+
+use crate::labels::Labels;
+use crate::matcher::Matcher;
+use crate::sample::{Grid, SeriesData, StepSeries};
+
+/// Who the asker believes the leaf to be (rule 2 of the design). The labels go onto every series of the leaf before
+/// anything is evaluated.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Target {
+    /// The `instance` label; empty: the agent's own name.
+    pub instance: String,
+    /// Node labels such as `cluster`, `pod`, `rack`.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// How the value of the leaf expression comes back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Shape {
+    /// One column of steps per series.
+    Steps,
+    /// The expression is an aggregation: per group the columns of its mergeable state ([`PartialColumn`]).
+    Partials,
+    /// The expression is a range selector of an instant query: the raw samples.
+    Samples,
+    /// No expression: only since when and until when the leaf has been running ([`LeafAnswer::covered`]).
+    Coverage,
+}
+
+/// One question to one leaf.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LeafQuery {
+    /// PromQL; empty for [`Shape::Coverage`].
+    pub expr: String,
+    pub shape: Shape,
+    pub grid: Grid,
+    pub lookback_ms: i64,
+    #[serde(default)]
+    pub target: Target,
+    /// Only what this user may see (rule 11 of the design); absent: everything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    pub limits: Limits,
+}
+
+/// What one query may use on one leaf.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    pub max_samples: u64,
+    pub max_series: u64,
+    pub timeout_ms: u64,
+}
+
+impl Default for Limits {
+    /// 50 million samples (Prometheus's own default), 100,000 series, 30 s.
+    fn default() -> Self {
+        Self { max_samples: 50_000_000, max_series: 100_000, timeout_ms: 30_000 }
+    }
+}
+
+/// The state columns of a mergeable aggregation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PartialColumn {
+    /// The value itself (`Shape::Steps`), or the plain result of an aggregation that merges with itself.
+    Value,
+    Sum,
+    /// The compensation of [`PartialColumn::Sum`] (Kahan-Neumaier): the exact sum is `sum + compensation`.
+    Compensation,
+    Count,
+    Mean,
+    /// Sum of squared deviations from the mean (Welford).
+    SquaredDeviation,
+}
+
+/// One group of a partial aggregation: as many columns as its function needs, each as long as the grid;
+/// [`crate::sample::STALE`] where the group has no member.
+#[derive(Clone, Debug)]
+pub struct PartialSeries {
+    pub labels: Labels,
+    pub columns: Vec<(PartialColumn, Vec<f64>)>,
+}
+
+/// The value a leaf answers.
+#[derive(Clone, Debug)]
+pub enum LeafValue {
+    Steps(Vec<StepSeries>),
+    Partials(Vec<PartialSeries>),
+    Samples(Vec<SeriesData>),
+    None,
+}
+
+/// A remark on a result, as Prometheus 3 makes them.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(tag = "level", content = "text", rename_all = "snake_case")]
+pub enum Annotation {
+    Info(String),
+    Warning(String),
+}
+
+/// What the leaf had to do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeafStats {
+    pub samples_read: u64,
+    pub series_out: u64,
+    pub elapsed_us: u64,
+}
+
+/// One answer of one leaf.
+#[derive(Clone, Debug)]
+pub struct LeafAnswer {
+    /// Persisted id of the store that answered; a store reached twice is counted once (rule 1 of the design).
+    pub leaf_id: String,
+    /// The name the agent gives itself; the asker compares it with its target list.
+    pub instance: String,
+    pub grid: Grid,
+    pub value: LeafValue,
+    /// The times within the query's range (lookback not counted) at which the agent was running, as closed intervals.
+    pub covered: Vec<(i64, i64)>,
+    pub annotations: Vec<Annotation>,
+    pub stats: LeafStats,
+}
+
+/// Which label sets a leaf has.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SeriesQuery {
+    /// Each inner list is one selector; a series is wanted when any selector matches. Empty: all series.
+    #[serde(default)]
+    pub selectors: Vec<Vec<Matcher>>,
+    pub start_ms: i64,
+    pub end_ms: i64,
+    #[serde(default)]
+    pub target: Target,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    pub limits: Limits,
+}
+
+/// The answer to a [`SeriesQuery`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SeriesAnswer {
+    pub leaf_id: String,
+    pub instance: String,
+    pub series: Vec<Labels>,
+}
+
+/// State of one collector.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum CollectorState {
+    Ok,
+    Failed { error: String },
+    NotPresent { reason: String },
+    /// Not yet run.
+    Pending,
+}
+
+/// One collector as `/v1/info` shows it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CollectorInfo {
+    pub name: String,
+    #[serde(flatten)]
+    pub state: CollectorState,
+    pub interval_ms: u64,
+    pub last_duration_us: u64,
+    pub series: u64,
+}
+
+/// One GPU as the inventory shows it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GpuInfo {
+    pub index: u32,
+    pub uuid: String,
+    pub model: String,
+    pub pci_bus_id: String,
+}
+
+/// Who a leaf is and what it has.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NodeInfo {
+    pub leaf_id: String,
+    pub instance: String,
+    pub version: String,
+    pub labels: BTreeMap<String, String>,
+    pub now_ms: i64,
+    /// Oldest and newest sample kept; absent for an empty store.
+    pub oldest_ms: Option<i64>,
+    pub newest_ms: Option<i64>,
+    pub series: u64,
+    pub history_bytes: u64,
+    pub collectors: Vec<CollectorInfo>,
+    pub gpus: Vec<GpuInfo>,
+    /// Metric name -> kind, unit (Grafana id) and help of what is stored here.
+    pub metrics: BTreeMap<String, MetricInfo>,
+}
+
+/// Metadata of one metric.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MetricInfo {
+    pub kind: crate::catalog::Kind,
+    pub unit: crate::catalog::Unit,
+    pub help: String,
+    /// Interval of the collector that writes it.
+    pub interval_ms: u64,
+}
+
+/// Why a leaf could not answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ApiErrorKind {
+    /// The question is wrong: malformed PromQL, unknown function, bad time.
+    BadData,
+    /// A limit of the query was passed.
+    Limit,
+    /// Took longer than allowed.
+    Timeout,
+    /// Nobody waits for the answer any more.
+    Cancelled,
+    /// Token missing or wrong.
+    Unauthorized,
+    /// The asker expects another node here (rule 2 of the design).
+    WrongInstance,
+    /// The leaf did not answer, or not in a form that can be read.
+    Unreachable,
+    /// A fault of the leaf itself.
+    Internal,
+}
+
+impl ApiErrorKind {
+    /// The HTTP status that carries it.
+    pub fn status(self) -> u16 {
+        match self {
+            Self::BadData => 400,
+            Self::Limit => 422,
+            Self::Timeout => 504,
+            Self::Cancelled => 499,
+            Self::Unauthorized => 401,
+            Self::WrongInstance => 409,
+            Self::Unreachable => 502,
+            Self::Internal => 500,
+        }
+    }
+}
+
+/// An error of the agent API, as JSON in the body.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{message}")]
+pub struct ApiError {
+    pub kind: ApiErrorKind,
+    /// One sentence: what is wrong and what to do.
+    pub message: String,
+}
+
+impl ApiError {
+    pub fn new(kind: ApiErrorKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into() }
+    }
+}
+
+/// What every leaf can do. Implemented by the agent over its history, by the simulator through the same code, and by the
+/// fan-out's HTTP client.
+pub trait AgentApi: Send + Sync {
+    /// Evaluates one leaf expression.
+    fn query(
+        &self,
+        query: LeafQuery,
+    ) -> impl Future<Output = Result<LeafAnswer, ApiError>> + Send;
+
+    /// Lists label sets.
+    fn series(
+        &self,
+        query: SeriesQuery,
+    ) -> impl Future<Output = Result<SeriesAnswer, ApiError>> + Send;
+
+    /// Who it is and what it has.
+    fn info(&self) -> impl Future<Output = Result<NodeInfo, ApiError>> + Send;
+}

@@ -1,0 +1,20 @@
+//! The words every part of Podscope speaks: the metric catalog, labels, samples, the storage trait PromQL is evaluated
+//! over, and the wire types of the agent API. Nothing here does I/O.
+//!
+//! | module | what it holds |
+//! | --- | --- |
+//! | [`catalog`] | one declaration per metric: name, kind, unit, help, labels, origin |
+//! | [`labels`], [`matcher`] | sorted label sets and the four PromQL matchers |
+//! | [`sample`] | timestamps, the stale marker, series as columns |
+//! | [`batch`] | what a collector hands to the history: one row of a stream |
+//! | [`source`] | the storage trait behind PromQL, with its budget |
+//! | [`leaf`] | the agent API: request and answer of a leaf query, inventory, the [`leaf::AgentApi`] trait |
+
+pub mod batch;
+pub mod catalog;
+pub mod labels;
+pub mod leaf;
+pub mod matcher;
+pub mod sample;
+pub mod source;
+pub mod wire;

@@ -1,0 +1,179 @@
+//! PromQL for a fleet: parsing with bounds, planning (what runs on the leaves, what at the root), and evaluation over
+//! columns behind [`podscope_model::source::SeriesSource`]. Pure: no I/O, no clock, no threads.
+
+use podscope_model::leaf::{Annotation, LeafQuery, LeafValue, Shape};
+use podscope_model::matcher::Matcher;
+use podscope_model::sample::{Grid, SeriesData, StepSeries};
+use podscope_model::source::{Budget, BudgetError, SeriesSource, SourceError};
+
+/// How long a sample stays current for an instant selector, unless a query says otherwise (Prometheus's default).
+pub const DEFAULT_LOOKBACK_MS: i64 = 300_000;
+
+/// A parsed and checked expression.
+#[derive(Clone, Debug)]
+pub struct Parsed {
+    text: String,
+}
+
+/// Why an expression cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct ParseError {
+    /// One sentence, with the place where it is known.
+    pub message: String,
+    /// Byte offset into the text, when the parser tells.
+    pub position: Option<usize>,
+}
+
+/// What type of value an expression has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ValueType {
+    Scalar,
+    String,
+    Vector,
+    Matrix,
+}
+
+/// Parses PromQL within the bounds of rule 12 of the design (64 KiB, nesting 128, 1,000 operators).
+///
+/// # Errors
+/// Malformed text, a bound passed, or syntax that is not supported (the message names it).
+pub fn parse(text: &str) -> Result<Parsed, ParseError> {
+    Ok(Parsed { text: text.to_owned() })
+}
+
+impl Parsed {
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    pub fn value_type(&self) -> ValueType {
+        ValueType::Vector
+    }
+
+    /// The matchers of every selector in the expression, the metric name included.
+    pub fn selectors(&self) -> Vec<Vec<Matcher>> {
+        Vec::new()
+    }
+}
+
+/// The value of an expression on a grid.
+#[derive(Clone, Debug)]
+pub enum Value {
+    /// One number per step.
+    Scalar(Vec<f64>),
+    String(String),
+    /// One column of steps per series, sorted as PromQL answers it (instant `sort`, `topk` keep their order).
+    Vector(Vec<StepSeries>),
+    /// A range selector of an instant query.
+    Samples(Vec<SeriesData>),
+}
+
+/// A value with the remarks made on the way.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    pub value: Value,
+    pub annotations: Vec<Annotation>,
+}
+
+/// Why an expression has no value.
+#[derive(Debug, thiserror::Error)]
+pub enum EvalError {
+    #[error(transparent)]
+    Parse(#[from] ParseError),
+    /// Names the function, operator or modifier.
+    #[error("{0} is not supported yet")]
+    NotSupported(String),
+    /// The expression is well formed but has no answer: many-to-many matching, duplicate series, bad argument.
+    #[error("{0}")]
+    Execution(String),
+    #[error(transparent)]
+    Budget(#[from] BudgetError),
+    #[error(transparent)]
+    Source(SourceError),
+}
+
+/// What evaluation needs to know beyond expression and grid.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    pub lookback_ms: i64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { lookback_ms: DEFAULT_LOOKBACK_MS }
+    }
+}
+
+/// Evaluates a whole expression over one source.
+///
+/// # Errors
+/// See [`EvalError`].
+pub fn evaluate(
+    parsed: &Parsed,
+    grid: Grid,
+    options: Options,
+    source: &dyn SeriesSource,
+    budget: &Budget,
+) -> Result<Outcome, EvalError> {
+    let _ = (grid, options, source, budget);
+    Err(EvalError::NotSupported(parsed.text.clone()))
+}
+
+/// Evaluates what a root sent to a leaf: the text of a fragment, in the shape it asks for.
+///
+/// # Errors
+/// See [`EvalError`].
+pub fn evaluate_leaf(
+    query: &LeafQuery,
+    source: &dyn SeriesSource,
+    budget: &Budget,
+) -> Result<(LeafValue, Vec<Annotation>), EvalError> {
+    let _ = (source, budget);
+    Err(EvalError::NotSupported(query.expr.clone()))
+}
+
+/// One question that goes to every leaf that can match.
+#[derive(Clone, Debug)]
+pub struct Fragment {
+    pub expr: String,
+    pub shape: Shape,
+    pub grid: Grid,
+    /// The selectors inside; a leaf that can match none of them need not be asked.
+    pub selectors: Vec<Vec<Matcher>>,
+}
+
+/// What runs where.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    pub fragments: Vec<Fragment>,
+    /// Whether the root evaluates a selector of `up`, which it must provide from the leaves' covered intervals: the
+    /// source given to [`finish`] then answers it.
+    pub needs_up: bool,
+    /// Whether a silent leaf may change the answer's meaning (rule 7 of the design): `absent`, `scalar`, ...
+    pub needs_all_leaves: bool,
+}
+
+/// Splits an expression into fragments for the leaves and what the root does with their answers.
+///
+/// # Errors
+/// [`EvalError::NotSupported`].
+pub fn plan(parsed: &Parsed, grid: Grid, options: Options) -> Result<Plan, EvalError> {
+    let _ = (grid, options);
+    Err(EvalError::NotSupported(parsed.text.clone()))
+}
+
+/// Merges the leaves' answers (one list per fragment of the plan, in its order) and evaluates the rest at the root.
+/// `root` answers selectors that stay at the root: only `up`.
+///
+/// # Errors
+/// See [`EvalError`]; identical label sets from two leaves are an error that names the series.
+pub fn finish(
+    plan: &Plan,
+    answers: Vec<Vec<LeafValue>>,
+    root: &dyn SeriesSource,
+    budget: &Budget,
+) -> Result<Outcome, EvalError> {
+    let _ = (answers, root, budget);
+    Err(EvalError::NotSupported(format!("{} fragments", plan.fragments.len())))
+}
