@@ -1,1 +1,47 @@
-fn main() {}
+//! `cargo xtask`: what the scripts call. `generate` writes the files that are made from the catalog, `check` fails when they
+//! drifted or a house rule is broken, `package` lays out the plugin as Grafana loads it.
+
+mod checks;
+mod generate;
+mod package;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "xtask", about = "Drift checks, code generation, packaging")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Writes the files generated from the catalog.
+    Generate,
+    /// Fails when a generated file drifted or a house rule is broken.
+    Check,
+    /// Lays out the plugin folder as Grafana loads it: manifests, frontend, backend executable.
+    Package {
+        /// The built backend executable.
+        #[arg(long)]
+        backend: PathBuf,
+        /// The folder to make; an existing one is replaced.
+        #[arg(long)]
+        out: PathBuf,
+    },
+}
+
+fn main() -> Result<()> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .ancestors()
+        .nth(2)
+        .context("xtask lies two folders below the repository root")?;
+    match Arguments::parse().task {
+        Task::Generate => generate::write(root),
+        Task::Check => checks::run(root),
+        Task::Package { backend, out } => package::package(root, &backend, &out),
+    }
+}
