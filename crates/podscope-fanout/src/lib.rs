@@ -1,1 +1,33 @@
-//! podscope-fanout
+//! Asking many agents at once: one PromQL query becomes one question per leaf, sent concurrently over pooled HTTP/1.1
+//! with Arrow IPC bodies, merged at the root, and answered with what is missing named.
+//!
+//! | module | what it holds |
+//! | --- | --- |
+//! | [`config`] | targets (Prometheus's file-SD form), token, TLS, timeouts |
+//! | [`answer`] | what comes back: the value, who answered, what it cost |
+//! | [`fleet`] | [`Fleet`]: the queries themselves |
+//! | [`client`] | [`HttpAgent`]: the agent API over HTTP, and one sentence per way to fail |
+//!
+//! A [`Fleet`] is cheap to make (it connects lazily) and cheap to clone. Dropping a future of it cancels the work: the
+//! requests under way are closed, and an agent notices. Methods must be awaited inside a Tokio runtime.
+
+pub mod answer;
+mod ask;
+pub mod client;
+pub mod config;
+mod coverage;
+pub mod error;
+pub mod fleet;
+mod inventory;
+mod leaf;
+mod node;
+mod tls;
+
+pub use answer::{
+    Completeness, FleetAnswer, FleetQuery, FleetStats, FragmentStats, Missing, NodeStatus, Partial,
+    SeriesRequest, Slowest,
+};
+pub use client::HttpAgent;
+pub use config::{FleetConfig, Secret, TargetSpec, TlsConfig};
+pub use error::FleetError;
+pub use fleet::Fleet;
