@@ -1,0 +1,72 @@
+/** What the datasource stores and asks: the same names as the backend's (`src/query/model.rs`, `src/settings.rs`). */
+import { type DataQuery, type DataSourceJsonData } from '@grafana/schema';
+
+export const FLEET_TYPE = 'podscope-fleet-datasource';
+export const APP_ID = 'podscope-warroom-app';
+
+export type Format = 'time_series' | 'table' | 'heatmap';
+
+/** `__auto`: Grafana shows the labels that differ. Empty: the whole series. Else a text with `{{label}}`. */
+export const AUTO_LEGEND = '__auto';
+
+/**
+ * A query. The field names are those of Grafana's Prometheus datasource, so that a panel moves over by changing its
+ * datasource; its other fields (`editorMode`, `exemplar`, ...) are kept and ignored.
+ */
+export interface FleetQuery extends DataQuery {
+  queryType?: 'promql';
+  expr: string;
+  range?: boolean;
+  instant?: boolean;
+  format?: Format;
+  legendFormat?: string;
+  /** The smallest step, as a duration. */
+  interval?: string;
+  /** Values the answer may hold before its step is widened; absent: the datasource's; 0: no limit. */
+  maxCells?: number;
+  /** The browser's offset from UTC, by which steps are aligned to local midnight. */
+  utcOffsetSec?: number;
+}
+
+/** One agent or hub, in the form of Prometheus's file service discovery. */
+export interface Target {
+  url: string;
+  /** The `instance` label; absent: the name the agent reports. */
+  instance?: string;
+  labels?: Record<string, string>;
+}
+
+export interface FleetOptions extends DataSourceJsonData {
+  targets?: Target[];
+  /** Targets as text, one URL a line: what provisioning files may use. */
+  urls?: string;
+  timeoutMs?: number;
+  connectTimeoutMs?: number;
+  /** The share of nodes that must answer before an alert may decide. */
+  completeness?: number;
+  maxCells?: number;
+  lookbackMs?: number;
+  /** The smallest step of a query that says nothing else. */
+  timeInterval?: string;
+  tlsAuth?: boolean;
+  tlsAuthWithCACert?: boolean;
+  tlsSkipVerify?: boolean;
+  serverName?: string;
+}
+
+export interface FleetSecrets {
+  token?: string;
+  tlsCACert?: string;
+  tlsClientCert?: string;
+  tlsClientKey?: string;
+}
+
+/** What the backend takes when a setting is absent. */
+export const DEFAULTS = {
+  timeoutMs: 10_000,
+  connectTimeoutMs: 1_000,
+  completeness: 0.9,
+  maxCells: 100_000,
+  lookbackMs: 300_000,
+  timeInterval: '1s',
+} as const;

@@ -1,0 +1,5 @@
+import { PluginPage } from '@grafana/runtime';
+
+export default function Landing() {
+  return <PluginPage>Podscope</PluginPage>;
+}
