@@ -4,7 +4,7 @@
  * `{instance=~"$node"}` matches exactly what was chosen. Outside strings (a metric name, a number, a whole expression)
  * a value is taken as it is. The time macros stay as they are: the backend replaces them after it has widened the step.
  */
-import { type ScopedVars } from '@grafana/data';
+import { type ScopedVars, type TimeRange } from '@grafana/data';
 
 /** How Grafana describes a variable to a formatter; only these two matter. */
 export interface VariableTraits {
@@ -122,6 +122,18 @@ export function maskMacros(expr: string): string {
   return expr.replace(MACRO, (macro) => {
     const digits = '1'.repeat(macro.length);
     return /_m?s\W*$/.test(macro) ? digits : `${digits.slice(1)}s`;
+  });
+}
+
+/** Replaces the time macros where no step exists for the backend to take: in a variable's query. */
+export function expandMacros(text: string, range: TimeRange): string {
+  const rangeMs = Math.max(range.to.valueOf() - range.from.valueOf(), 1000);
+  // A variable has no step. One minute holds samples of every collector; a rate over it never comes out empty.
+  const times = { __range: rangeMs, __interval: 60_000, __rate_interval: 60_000 };
+  return text.replace(MACRO, (macro) => {
+    const [, name = '', form = ''] = /(__(?:range|interval|rate_interval))(_ms|_s)?/.exec(macro) ?? [];
+    const ms = times[name as keyof typeof times];
+    return form === '_ms' ? String(ms) : `${Math.round(ms / 1000)}${form === '_s' ? '' : 's'}`;
   });
 }
 
