@@ -1,0 +1,43 @@
+//! `inventory`: every target with what its agent says of itself, or why it does not answer.
+
+use podscope_fanout::NodeStatus;
+use serde_json::{Map, Value, json};
+
+use crate::instances::Instance;
+
+pub(super) async fn list(instance: &Instance) -> Value {
+    let nodes = instance.fleet.inventory().await;
+    let answered = nodes.iter().filter(|node| node.info.is_ok()).count();
+    json!({
+        "nodes": nodes.iter().map(node).collect::<Vec<_>>(),
+        "expected": nodes.len(),
+        "answered": answered,
+    })
+}
+
+fn node(status: &NodeStatus) -> Value {
+    let mut line = Map::from_iter([
+        ("url".to_owned(), json!(status.url)),
+        ("instance".to_owned(), json!(status.instance)),
+        ("ok".to_owned(), json!(status.info.is_ok())),
+    ]);
+    let more = match &status.info {
+        Ok(info) => json!({
+            "leafId": info.leaf_id,
+            "version": info.version,
+            "labels": info.labels,
+            "collectors": info.collectors,
+            "gpus": info.gpus,
+            "nowMs": info.now_ms,
+            "oldestMs": info.oldest_ms,
+            "newestMs": info.newest_ms,
+            "series": info.series,
+            "historyBytes": info.history_bytes,
+        }),
+        Err(error) => json!({ "error": error.message, "errorKind": error.kind }),
+    };
+    if let Value::Object(more) = more {
+        line.extend(more);
+    }
+    Value::Object(line)
+}

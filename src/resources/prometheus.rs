@@ -1,0 +1,216 @@
+//! `api/v1/*`: the part of the Prometheus HTTP API that editors, variables and scripts use.
+
+use std::sync::Arc;
+
+use podscope_fanout::{Completeness, FleetError, FleetQuery, SeriesRequest};
+use podscope_model::catalog::Unit;
+use podscope_model::leaf::{Annotation, ApiErrorKind};
+use podscope_model::matcher::Matcher;
+use podscope_model::sample::Grid;
+use podscope_promql::EvalError;
+use serde_json::{Map, Value, json};
+
+use super::params::Params;
+use super::{Reply, values};
+use crate::error::chain;
+use crate::instances::Instance;
+
+/// Prometheus's own limit.
+const MAX_POINTS: usize = 11_000;
+
+/// Whether [`answer`] answers this path.
+pub(super) fn knows(path: &str) -> bool {
+    matches!(
+        path,
+        "api/v1/labels" | "api/v1/series" | "api/v1/metadata" | "api/v1/query" | "api/v1/query_range"
+    ) || label_of(path).is_some()
+}
+
+/// The label name in `api/v1/label/<name>/values`, percent-decoded.
+fn label_of(path: &str) -> Option<String> {
+    let name = path.strip_prefix("api/v1/label/")?.strip_suffix("/values")?;
+    // A `+` is a plus in a path, and a space in a form.
+    let form = format!("n={}", name.replace('+', "%2B"));
+    let name = form_urlencoded::parse(form.as_bytes()).next()?.1.into_owned();
+    (!name.is_empty()).then_some(name)
+}
+
+type Answered = Result<Reply, Reply>;
+
+pub(super) async fn answer(instance: &Arc<Instance>, path: &str, params: &Params) -> Reply {
+    let answered = match path {
+        "api/v1/labels" => labels(instance, params).await,
+        "api/v1/series" => series(instance, params).await,
+        "api/v1/metadata" => metadata(instance, params).await,
+        "api/v1/query" => query(instance, params).await,
+        "api/v1/query_range" => query_range(instance, params).await,
+        path => match label_of(path) {
+            Some(name) => label_values(instance, &name, params).await,
+            None => Err(Reply::error(404, "not_found", "there is no such resource")),
+        },
+    };
+    answered.unwrap_or_else(|error| error)
+}
+
+fn bad(message: impl Into<String>) -> Reply {
+    Reply::error(400, "bad_data", message)
+}
+
+fn failed(error: &FleetError) -> Reply {
+    let text = chain(error);
+    match error.kind() {
+        // Prometheus tells a well-formed expression without an answer from a malformed one.
+        ApiErrorKind::BadData if matches!(error, FleetError::Eval(inner) if matches!(**inner, EvalError::Execution(_))) => {
+            Reply::error(422, "execution", text)
+        }
+        ApiErrorKind::BadData => bad(text),
+        ApiErrorKind::Limit => Reply::error(422, "execution", text),
+        ApiErrorKind::Timeout => Reply::error(503, "timeout", text),
+        ApiErrorKind::Cancelled => Reply::error(503, "canceled", text),
+        ApiErrorKind::Internal => Reply::error(500, "internal", text),
+        ApiErrorKind::Unauthorized | ApiErrorKind::WrongInstance | ApiErrorKind::Unreachable => {
+            Reply::error(502, "unavailable", text)
+        }
+    }
+}
+
+/// `{"status": "success", "data": ..., "warnings": [...], "infos": [...]}`.
+fn success(data: Value, completeness: &Completeness, annotations: &[Annotation]) -> Reply {
+    let mut body = Map::from_iter([("status".to_owned(), json!("success")), ("data".to_owned(), data)]);
+    let mut warnings: Vec<String> = completeness.notice().into_iter().collect();
+    let mut infos = Vec::new();
+    for annotation in annotations {
+        match annotation {
+            Annotation::Warning(text) => warnings.push(text.clone()),
+            Annotation::Info(text) => infos.push(text.clone()),
+        }
+    }
+    for (key, list) in [("warnings", warnings), ("infos", infos)] {
+        if !list.is_empty() {
+            body.insert(key.to_owned(), json!(list));
+        }
+    }
+    Reply::ok(Value::Object(body))
+}
+
+/// A list, cut at the `limit` parameter with a warning, as Prometheus does.
+fn listed<T: serde::Serialize>(mut list: Vec<T>, completeness: &Completeness, params: &Params) -> Answered {
+    let limit = params.limit().map_err(bad)?;
+    let mut annotations = Vec::new();
+    if let Some(limit) = limit.filter(|limit| list.len() > *limit) {
+        list.truncate(limit);
+        annotations.push(Annotation::Warning("results truncated due to limit".to_owned()));
+    }
+    Ok(success(json!(list), completeness, &annotations))
+}
+
+fn now_ms() -> i64 {
+    jiff::Timestamp::now().as_millisecond()
+}
+
+/// The selectors and the time range a list is made from; without times, everything kept.
+fn series_request(params: &Params) -> Result<SeriesRequest, Reply> {
+    let selectors = params
+        .all("match[]")
+        .map(selector)
+        .collect::<Result<Vec<_>, _>>()?;
+    let request = SeriesRequest {
+        selectors,
+        start_ms: params.time_ms("start").map_err(bad)?.unwrap_or(0),
+        end_ms: params.time_ms("end").map_err(bad)?.unwrap_or_else(now_ms),
+        user: None,
+    };
+    if request.end_ms < request.start_ms {
+        return Err(bad("end timestamp must not be before start time"));
+    }
+    Ok(request)
+}
+
+fn selector(text: &str) -> Result<Vec<Matcher>, Reply> {
+    let parsed = podscope_promql::parse(text)
+        .map_err(|error| bad(format!("parameter \"match[]\": {text:?}: {}", error.message)))?;
+    let mut selectors = parsed.selectors();
+    match (selectors.pop(), selectors.is_empty()) {
+        (Some(only), true) => Ok(only),
+        _ => Err(bad(format!("parameter \"match[]\": {text:?} is not one series selector"))),
+    }
+}
+
+async fn labels(instance: &Instance, params: &Params) -> Answered {
+    let request = series_request(params)?;
+    let names = instance.fleet.label_names(&request).await.map_err(|error| failed(&error))?;
+    listed(names.value, &names.completeness, params)
+}
+
+async fn label_values(instance: &Instance, name: &str, params: &Params) -> Answered {
+    let request = series_request(params)?;
+    let values = instance.fleet.label_values(name, &request).await.map_err(|error| failed(&error))?;
+    listed(values.value, &values.completeness, params)
+}
+
+async fn series(instance: &Instance, params: &Params) -> Answered {
+    let request = series_request(params)?;
+    if request.selectors.is_empty() {
+        return Err(bad("no match[] parameter provided"));
+    }
+    let series = instance.fleet.series(&request).await.map_err(|error| failed(&error))?;
+    listed(series.value, &series.completeness, params)
+}
+
+async fn metadata(instance: &Arc<Instance>, params: &Params) -> Answered {
+    let limit = params.limit().map_err(bad)?.unwrap_or(usize::MAX);
+    let all = instance.metadata().await;
+    let only = params.get("metric");
+    let data: Map<String, Value> = all
+        .iter()
+        .filter(|(name, _)| only.is_none_or(|only| only == name.as_str()))
+        .take(limit)
+        .map(|(name, info)| {
+            let unit = if info.unit == Unit::None { "" } else { info.unit.grafana() };
+            let kind = if info.kind.as_str() == "untyped" { "unknown" } else { info.kind.as_str() };
+            (name.clone(), json!([{ "type": kind, "unit": unit, "help": info.help }]))
+        })
+        .collect();
+    Ok(success(Value::Object(data), &Completeness::default(), &[]))
+}
+
+fn expression(params: &Params) -> Result<&str, Reply> {
+    params.get("query").ok_or_else(|| bad("parameter \"query\" is missing: write PromQL into it"))
+}
+
+async fn query(instance: &Instance, params: &Params) -> Answered {
+    let expr = expression(params)?;
+    let time = params.time_ms("time").map_err(bad)?.unwrap_or_else(now_ms);
+    evaluate(instance, expr, Grid::instant(time), params).await
+}
+
+async fn query_range(instance: &Instance, params: &Params) -> Answered {
+    let expr = expression(params)?;
+    let missing = |name: &str| bad(format!("parameter {name:?} is missing"));
+    let grid = Grid {
+        start_ms: params.time_ms("start").map_err(bad)?.ok_or_else(|| missing("start"))?,
+        end_ms: params.time_ms("end").map_err(bad)?.ok_or_else(|| missing("end"))?,
+        step_ms: params.duration_ms("step").map_err(bad)?.ok_or_else(|| missing("step"))?,
+    };
+    if grid.end_ms < grid.start_ms {
+        return Err(bad("end timestamp must not be before start time"));
+    }
+    if grid.len() > MAX_POINTS {
+        return Err(bad(format!(
+            "exceeded maximum resolution of {MAX_POINTS} points per timeseries; take a wider step than {} ms",
+            grid.step_ms
+        )));
+    }
+    evaluate(instance, expr, grid, params).await
+}
+
+async fn evaluate(instance: &Instance, expr: &str, grid: Grid, params: &Params) -> Answered {
+    let lookback = params.duration_ms("lookback_delta").map_err(bad)?;
+    let query = FleetQuery {
+        lookback_ms: lookback.unwrap_or(instance.settings.lookback_ms),
+        ..FleetQuery::new(expr, grid)
+    };
+    let answer = instance.fleet.query(query).await.map_err(|error| failed(&error))?;
+    let data = values::data(answer.outcome.value, grid);
+    Ok(success(data, &answer.completeness, &answer.outcome.annotations))
+}
