@@ -3,7 +3,7 @@ import hooks from 'eslint-plugin-react-hooks';
 import tseslint from 'typescript-eslint';
 
 export default defineConfig([
-  { ignores: ['dist/**', 'coverage/**', 'node_modules/**', 'src/generated/**'] },
+  { ignores: ['dist/**', 'dist-preview/**', 'coverage/**', 'node_modules/**', 'src/generated/**'] },
   {
     files: ['**/*.{ts,tsx}'],
     extends: [tseslint.configs.strictTypeChecked, tseslint.configs.stylisticTypeChecked, hooks.configs.flat.recommended],
@@ -18,6 +18,12 @@ export default defineConfig([
       // Event handlers of React may be async; their rejections are handled inside.
       '@typescript-eslint/no-misused-promises': ['error', { checksVoidReturn: { attributes: false } }],
     },
+  },
+  {
+    // File provisioning of every supported Grafana takes classic dashboards only, whatever the SDK prefers; and the gauge
+    // of the component library is what the host itself draws.
+    files: ['dashboards/**', 'preview/panels/GaugePanel.tsx'],
+    rules: { '@typescript-eslint/no-deprecated': 'off' },
   },
   {
     files: ['**/*.test.{ts,tsx}'],

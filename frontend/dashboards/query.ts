@@ -1,0 +1,47 @@
+/** The datasource's query as a dashboard carries it, and its builder for the foundation SDK. */
+import type { Builder, Dataquery } from '@grafana/grafana-foundation-sdk/cog';
+
+export const DATASOURCE_TYPE = 'podscope-fleet-datasource';
+
+/** Every panel and variable asks the datasource chosen in the dashboard's variable. */
+export const DATASOURCE = { type: DATASOURCE_TYPE, uid: '${ds}' } as const;
+
+export interface QuerySpec {
+  expr: string;
+  /** Legend template, for example `{{instance}}`; without it the label set is shown. */
+  legend?: string;
+  /** `table` and `heatmap` shape the answer; default `time_series`. */
+  format?: 'time_series' | 'table' | 'heatmap';
+  /** One value at the end of the range in place of a series. */
+  instant?: boolean;
+  /** Least step, for example `1m`. */
+  interval?: string;
+}
+
+class PromqlQuery implements Builder<Dataquery> {
+  public constructor(
+    private readonly refId: string,
+    private readonly spec: QuerySpec
+  ) {}
+
+  public build(): Dataquery {
+    const { expr, legend, format, instant, interval } = this.spec;
+    const query = {
+      refId: this.refId,
+      datasource: DATASOURCE,
+      queryType: 'promql',
+      expr,
+      format: format ?? 'time_series',
+      range: instant !== true,
+      instant: instant === true,
+      legendFormat: legend ?? '__auto',
+      ...(interval === undefined ? {} : { interval }),
+    };
+    return query as unknown as Dataquery;
+  }
+}
+
+/** Builders for a panel's queries, with refIds A, B, C, ... in order. */
+export function targets(queries: readonly QuerySpec[]): PromqlQuery[] {
+  return queries.map((spec, index) => new PromqlQuery(String.fromCharCode(65 + index), spec));
+}
