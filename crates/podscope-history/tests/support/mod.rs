@@ -1,0 +1,98 @@
+//! What the tests share: rows from lists, everything read back, and a plain model of what reading has to give.
+#![allow(dead_code, reason = "every test binary uses its own part")]
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use podscope_history::{History, Options, StreamSpec};
+use podscope_model::batch::{ForeignMetric, Row};
+use podscope_model::catalog::{Kind, Unit};
+use podscope_model::matcher::Matcher;
+use podscope_model::sample::STALE;
+use podscope_model::source::{Budget, Select, SeriesSource};
+
+/// Samples by series text; values by their bits.
+pub type Samples = BTreeMap<String, Vec<(i64, u64)>>;
+
+pub fn metric(name: &str) -> Arc<ForeignMetric> {
+    Arc::new(ForeignMetric {
+        name: name.to_owned(),
+        kind: Kind::Gauge,
+        unit: Unit::None,
+        help: format!("Help of {name}."),
+    })
+}
+
+pub fn spec(name: &str) -> StreamSpec {
+    StreamSpec { name: name.into(), job: "node".into(), interval_ms: 1000 }
+}
+
+pub fn options(dir: &Path) -> Options {
+    Options { chunk_rows: 20, sync_interval: Duration::ZERO, free_space_floor: 0, ..Options::new(dir) }
+}
+
+pub fn row_of(values: &[(u32, f64)]) -> Row {
+    let metric = metric("m");
+    let mut row = Row::new();
+    for (column, value) in values {
+        row.set_foreign(&metric, &[("column", &column.to_string())], *value);
+    }
+    row
+}
+
+pub fn series_name(column: u32) -> String {
+    format!("m{{column=\"{column}\",job=\"node\"}}")
+}
+
+pub fn open(options: &Options) -> History {
+    History::open(options.clone()).expect("opens").0
+}
+
+/// Everything with `start_ms < t <= end_ms`.
+pub fn read(history: &History, start_ms: i64, end_ms: i64) -> Samples {
+    read_matching(history, &[Matcher::equal("__name__", "m")], start_ms, end_ms)
+}
+
+pub fn read_matching(history: &History, matchers: &[Matcher], start_ms: i64, end_ms: i64) -> Samples {
+    let mut out = Samples::new();
+    let select = Select { matchers, start_ms, end_ms, step_ms: 1, function: None };
+    history
+        .select(&select, &Budget::unlimited(), &mut |series| {
+            assert_eq!(series.timestamps.len(), series.values.len());
+            assert!(series.timestamps.is_sorted_by(|a, b| a < b), "{} has times out of order", series.labels);
+            let samples = series.timestamps.iter().zip(series.values.iter());
+            let samples = samples.map(|(t_ms, value)| (*t_ms, value.to_bits())).collect();
+            assert!(out.insert(series.labels.to_string(), samples).is_none(), "a label set comes once");
+            Ok(())
+        })
+        .expect("reads");
+    out
+}
+
+/// One row as the model keeps it.
+pub type ModelRow = (i64, BTreeMap<u32, f64>);
+
+/// What reading a single stream of rows in order of time has to give.
+pub fn model(rows: &[ModelRow], start_ms: i64, end_ms: i64) -> Samples {
+    let mut out = Samples::new();
+    let mut valid: BTreeMap<u32, bool> = BTreeMap::new();
+    for (t_ms, values) in rows.iter().filter(|(t_ms, _)| (start_ms + 1..=end_ms).contains(t_ms)) {
+        for (column, was) in valid.iter_mut() {
+            if *was && !values.contains_key(column) {
+                out.get_mut(&series_name(*column)).expect("seen").push((*t_ms, STALE.to_bits()));
+                *was = false;
+            }
+        }
+        for (column, value) in values {
+            out.entry(series_name(*column)).or_default().push((*t_ms, value.to_bits()));
+            valid.insert(*column, true);
+        }
+    }
+    out
+}
+
+pub fn row_from(values: &BTreeMap<u32, f64>) -> Row {
+    row_of(&values.iter().map(|(column, value)| (*column, *value)).collect::<Vec<_>>())
+}
