@@ -1,1 +1,65 @@
-//! podscope-agent
+//! The node agent: configuration, schedule, HTTP. Collectors come from `podscope-collect`, storage from
+//! `podscope-history`, answers from `podscope-promql`; this crate makes one running program of them.
+//!
+//! | module | what it holds |
+//! | --- | --- |
+//! | [`config`] | the TOML file, its reference and its errors |
+//! | [`agent`] | starting and stopping: [`Agent::start`], [`RunningAgent`] |
+//! | [`state`] | what an agent is while it runs; the simulator makes its nodes of it |
+//! | [`stream`], [`driver`], [`schedule`] | from a collector's row to the history, at its time |
+//! | [`self_metrics`] | what the agent says of itself |
+//! | `api`, [`labelled`], [`queries`] | the agent API over the history: node labels, budgets, cancelling |
+//! | [`http`] | the router: `/v1`, `/metrics`, the Prometheus API, `/-/*` |
+//! | [`exposition`] | `/metrics` as text |
+//! | [`listen`], [`tls`], [`secret`] | being reachable, and by whom |
+//!
+//! A simulated node is an [`AgentState`] over a history of its own: `AgentState::local(identity, history)`, one
+//! [`AgentState::add_stream`] per collector, rows through [`stream::Stream::push`] or a [`driver::Driver`], and
+//! [`http::router`] to serve it.
+
+pub mod agent;
+mod api;
+pub mod cli;
+pub mod config;
+pub mod data_dir;
+pub mod driver;
+pub mod exposition;
+pub mod http;
+pub mod identity;
+pub mod labelled;
+pub mod listen;
+pub mod queries;
+mod reload;
+pub mod schedule;
+pub mod secret;
+pub mod self_metrics;
+pub mod state;
+pub mod stream;
+pub mod tls;
+
+pub use agent::{Agent, RunningAgent, StartError, StartOptions};
+pub use config::Config;
+pub use identity::Identity;
+pub use state::{AgentState, Live};
+
+/// The port an agent listens on where nobody says otherwise.
+pub const DEFAULT_PORT: u16 = 9477;
+
+/// The agent's version.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// An error with its causes, as one line: `what failed: why: why that`.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        let next_text = next.to_string();
+        // A transparent wrapper says the same again.
+        if !text.ends_with(&next_text) {
+            text.push_str(": ");
+            text.push_str(&next_text);
+        }
+        cause = next.source();
+    }
+    text
+}

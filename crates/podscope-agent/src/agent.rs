@@ -1,0 +1,229 @@
+//! Starting and stopping an agent: configuration in, a running server out.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum_server::Handle;
+use axum_server::tls_rustls::RustlsConfig;
+use hyper_util::rt::TokioTimer;
+use podscope_collect::{Collector, RealFs, host_collectors, host_descriptors};
+use podscope_history::{History, HistoryError, Options};
+use tokio::task::JoinHandle;
+
+use crate::config::Config;
+use crate::config::check::ConfigError;
+use crate::data_dir::{NoDataDir, choose};
+use crate::driver::Driver;
+use crate::http::router;
+use crate::identity::Identity;
+use crate::listen::{ListenError, bind, check_exposure};
+use crate::reload::{Reloader, install};
+use crate::schedule::Schedule;
+use crate::self_metrics::{SELF, SelfCollector};
+use crate::state::{AgentState, Live, Retention};
+use crate::tls::TlsError;
+
+/// A client has this long to send its request's head.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Answers under way have this long when the agent stops.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Why an agent did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    #[error(transparent)]
+    NoDataDir(#[from] NoDataDir),
+    #[error("cannot open the history in {path}; make the folder writable for this user or set `data_dir`", path = path.display())]
+    History {
+        path: PathBuf,
+        #[source]
+        source: HistoryError,
+    },
+    #[error("cannot start the collectors' threads")]
+    Threads(#[source] std::io::Error),
+    #[error("cannot serve")]
+    Serve(#[source] std::io::Error),
+}
+
+/// What the command line adds to the configuration.
+#[derive(Clone, Debug, Default)]
+pub struct StartOptions {
+    /// Serve beyond loopback without TLS and token.
+    pub insecure: bool,
+    /// Where the configuration came from, for reload.
+    pub config_file: Option<PathBuf>,
+}
+
+/// Starts agents; see [`Agent::start`].
+#[derive(Clone, Copy, Debug)]
+pub struct Agent;
+
+impl Agent {
+    /// Starts an agent: listens, opens the history, starts the collectors. Call it inside a tokio runtime.
+    ///
+    /// # Errors
+    /// What hinders it, with what to do about it. Nothing is left running.
+    pub async fn start(
+        config: Config,
+        options: StartOptions,
+        collectors: Vec<Box<dyn Collector>>,
+    ) -> Result<RunningAgent, StartError> {
+        let token = config.load_token()?;
+        let tls = crate::tls::load(&config.tls)?;
+        check_exposure(config.listen, tls.is_some(), token.is_some(), options.insecure)?;
+        let listener = bind(config.listen)?;
+        let addr = listener.local_addr().map_err(StartError::Serve)?;
+
+        let identity = Identity::of_config(&config);
+        let history = open_history(&config)?;
+        let live = Live {
+            labels: identity.labels,
+            token,
+            limits: config.limits.clone(),
+            retention: Some(Retention { max_age: config.history.max_age, max_bytes: config.history.max_bytes }),
+            local_only: addr.ip().to_canonical().is_loopback(),
+        };
+        let state = AgentState::new(identity.instance, Arc::clone(&history), live);
+
+        let mut own_intervals = BTreeMap::new();
+        let mut drivers = Vec::new();
+        let own: Box<dyn Collector> = Box::new(SelfCollector::new(&state, true));
+        for collector in collectors.into_iter().chain([own]) {
+            let descriptor = collector.descriptor();
+            own_intervals.insert(descriptor.name.to_owned(), descriptor.interval_ms);
+            let interval = config.interval_of(descriptor.name, descriptor.interval_ms);
+            let stream = state.add_stream(descriptor.name, descriptor.job, interval);
+            drivers.push(Driver::new(collector, stream));
+        }
+        let schedule = Schedule::start(drivers, history, config.collectors.deadline.0).map_err(StartError::Threads)?;
+
+        let tls = tls.map(RustlsConfig::from_config);
+        if let Some(file) = options.config_file {
+            let reloader = Reloader {
+                file,
+                insecure: options.insecure,
+                collectors: known_collectors(),
+                own_intervals,
+                state: Arc::downgrade(&state),
+                controls: schedule.controls().clone(),
+                tls: tls.clone(),
+                last: Mutex::new(config.clone()),
+                started: config,
+            };
+            install(&state, reloader);
+        }
+        let handle = Handle::new();
+        let server = match serve(listener, tls.clone(), &handle, &state) {
+            Ok(server) => server,
+            Err(error) => {
+                schedule.stop();
+                return Err(StartError::Serve(error));
+            }
+        };
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        tracing::info!(instance = state.instance(), "listening on {scheme}://{addr}");
+        Ok(RunningAgent { addr, state, handle, schedule, server })
+    }
+
+    /// The collectors this machine is to run: host collectors over the real `/proc` and `/sys`, and the GPU's.
+    pub fn collectors(config: &Config) -> Vec<Box<dyn Collector>> {
+        let fs = Arc::new(RealFs::new("/proc", "/sys", "/"));
+        let mut collectors = host_collectors(fs, &config.host());
+        collectors.retain(|collector| config.collector_enabled(collector.descriptor().name));
+        collectors
+    }
+}
+
+/// The names that may stand in `[collectors]`.
+pub fn known_collectors() -> Vec<&'static str> {
+    host_descriptors().iter().map(|descriptor| descriptor.name).chain([SELF]).collect()
+}
+
+fn open_history(config: &Config) -> Result<Arc<History>, StartError> {
+    let root = rustix::process::geteuid().is_root();
+    let dir = choose(config.data_dir.clone(), root, |name| std::env::var(name).ok())?;
+    tracing::info!(path = %dir.path.display(), "history {}", dir.why);
+    let options = Options {
+        max_age: config.history.max_age.0,
+        max_bytes: config.history.max_bytes.0,
+        sync_interval: config.history.sync_interval.0,
+        free_space_floor: config.history.free_space_floor.0,
+        ..Options::new(&dir.path)
+    };
+    let (history, recovery) =
+        History::open(options).map_err(|source| StartError::History { path: dir.path, source })?;
+    if recovery.cut.is_empty() && recovery.memory_only.is_none() {
+        tracing::info!("{recovery}");
+    } else {
+        tracing::warn!("{recovery}");
+    }
+    Ok(Arc::new(history))
+}
+
+fn serve(
+    listener: std::net::TcpListener,
+    tls: Option<RustlsConfig>,
+    handle: &Handle<SocketAddr>,
+    state: &Arc<AgentState>,
+) -> std::io::Result<JoinHandle<std::io::Result<()>>> {
+    let app = router(Arc::clone(state)).into_make_service();
+    // Two arms, because the two servers are of different types.
+    Ok(match tls {
+        Some(tls) => {
+            let mut server = axum_server::from_tcp_rustls(listener, tls)?.handle(handle.clone());
+            server.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
+            tokio::spawn(server.serve(app))
+        }
+        None => {
+            let mut server = axum_server::from_tcp(listener)?.handle(handle.clone());
+            server.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
+            tokio::spawn(server.serve(app))
+        }
+    })
+}
+
+/// A running agent. Dropping it leaves it running until the runtime ends; call [`RunningAgent::stop`].
+#[derive(Debug)]
+pub struct RunningAgent {
+    /// Where it listens; the port is real even where the configuration said 0.
+    pub addr: SocketAddr,
+    /// What it serves.
+    pub state: Arc<AgentState>,
+    handle: Handle<SocketAddr>,
+    schedule: Schedule,
+    server: JoinHandle<std::io::Result<()>>,
+}
+
+impl RunningAgent {
+    /// Stops serving, then collecting, then makes every row durable.
+    ///
+    /// # Errors
+    /// When the rows of the last seconds could not be written.
+    pub async fn stop(self) -> Result<(), HistoryError> {
+        let Self { state, handle, schedule, server, .. } = self;
+        handle.graceful_shutdown(Some(DRAIN_TIMEOUT));
+        // An error of accepting connections; nothing more is wanted of it.
+        drop(server.await);
+        let closed = tokio::task::spawn_blocking(move || {
+            schedule.stop();
+            state.history().sync()
+        });
+        match closed.await {
+            Ok(closed) => closed,
+            Err(error) => {
+                tracing::error!(%error, "closing the history was interrupted");
+                Ok(())
+            }
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! The agent API over this node's history: what `/v1/*` serves, and what the simulator and a hub call in process.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use podscope_model::labels::Labels;
+use podscope_model::leaf::{
+    AgentApi, ApiError, ApiErrorKind, LeafAnswer, LeafQuery, LeafStats, LeafValue, NodeInfo, SeriesAnswer, SeriesQuery,
+    Shape, Target,
+};
+use podscope_model::source::{Budget, BudgetError, SeriesSource, SourceError};
+use podscope_promql::EvalError;
+
+use crate::labelled::{LabelledSource, node_labels};
+use crate::queries::RunError;
+use crate::schedule::now_ms;
+use crate::state::AgentState;
+
+impl AgentState {
+    /// The labels the asker's target list gives this node; its own where the asker names none.
+    ///
+    /// # Errors
+    /// [`ApiErrorKind::WrongInstance`] when the asker takes this agent for another (rule 2 of the design).
+    fn labels_for(&self, target: &Target) -> Result<Labels, ApiError> {
+        if target.instance.is_empty() {
+            if target.labels.is_empty() {
+                return Ok(self.own_labels());
+            }
+            return Ok(node_labels(self.instance(), &target.labels));
+        }
+        if target.instance != self.instance() {
+            let message = format!(
+                "this agent is {:?}, not {:?}: correct the name in the target list, or `instance` in the agent's \
+                 configuration",
+                self.instance(),
+                target.instance,
+            );
+            return Err(ApiError::new(ApiErrorKind::WrongInstance, message));
+        }
+        Ok(node_labels(&target.instance, &target.labels))
+    }
+
+    /// An owner of this state for a thread that outlives the call.
+    fn shared(&self) -> Result<Arc<Self>, ApiError> {
+        self.me().ok_or_else(|| ApiError::new(ApiErrorKind::Unreachable, "this agent is stopping"))
+    }
+
+    fn answer(&self, query: &LeafQuery, node: Labels, budget: &Budget) -> Result<LeafAnswer, ApiError> {
+        let begun = Instant::now();
+        let (value, annotations) = if query.shape == Shape::Coverage {
+            (LeafValue::None, Vec::new())
+        } else {
+            let source = LabelledSource::new(&**self.history(), node);
+            podscope_promql::evaluate_leaf(query, &source, budget).map_err(|error| of_eval(&error))?
+        };
+        let series_out = match &value {
+            LeafValue::Steps(series) => series.len(),
+            LeafValue::Partials(groups) => groups.len(),
+            LeafValue::Samples(series) => series.len(),
+            LeafValue::None => 0,
+        };
+        budget.check_series(series_out).map_err(of_budget)?;
+        let stats = LeafStats {
+            samples_read: budget.samples_read(),
+            series_out: series_out as u64,
+            elapsed_us: u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX),
+        };
+        Ok(LeafAnswer {
+            leaf_id: self.history().leaf_id().to_owned(),
+            instance: self.instance().to_owned(),
+            grid: query.grid,
+            value,
+            covered: self.history().covered(query.grid.start_ms, query.grid.end_ms),
+            annotations,
+            stats,
+        })
+    }
+}
+
+/// There is no scope yet: a question held to one user's rows must not be answered with everybody's.
+fn refuse_scope(user: Option<&str>) -> Result<(), ApiError> {
+    match user {
+        None => Ok(()),
+        Some(_) => Err(ApiError::new(
+            ApiErrorKind::BadData,
+            "this agent cannot hold an answer to one user's rows yet, and does not answer with everybody's: turn scope off \
+             in the datasource, or ask without `user`",
+        )),
+    }
+}
+
+/// The grid of a leaf query must be one: the planner of another version may be wrong.
+fn check_grid(query: &LeafQuery, max_points: u64) -> Result<(), ApiError> {
+    let steps = query.grid.len() as u64;
+    if steps == 0 {
+        return Err(ApiError::new(
+            ApiErrorKind::BadData,
+            "the grid has no step: its end lies before its start, or its step is not positive",
+        ));
+    }
+    if steps > max_points {
+        let message = format!(
+            "the grid has {steps} steps, {max_points} are allowed: ask for a larger step, or raise limits.max_points"
+        );
+        return Err(ApiError::new(ApiErrorKind::Limit, message));
+    }
+    Ok(())
+}
+
+impl AgentApi for AgentState {
+    async fn query(&self, query: LeafQuery) -> Result<LeafAnswer, ApiError> {
+        refuse_scope(query.user.as_deref())?;
+        let node = self.labels_for(&query.target)?;
+        check_grid(&query, self.live().limits.max_points)?;
+        let limits = self.bounded(query.limits);
+        let state = self.shared()?;
+        let ran = self.queries().run(limits, move |budget| state.answer(&query, node, budget)).await;
+        ran.map_err(of_run)?
+    }
+
+    async fn series(&self, query: SeriesQuery) -> Result<SeriesAnswer, ApiError> {
+        refuse_scope(query.user.as_deref())?;
+        let node = self.labels_for(&query.target)?;
+        let limits = self.bounded(query.limits);
+        let state = self.shared()?;
+        let ran = self.queries().run(limits, move |budget| {
+            let source = LabelledSource::new(&**state.history(), node);
+            list_series(&source, &query, budget).map_err(|error| of_source(&error))
+        });
+        let series = ran.await.map_err(of_run)??;
+        Ok(SeriesAnswer { leaf_id: self.history().leaf_id().to_owned(), instance: self.instance().to_owned(), series })
+    }
+
+    async fn info(&self) -> Result<NodeInfo, ApiError> {
+        let stats = self.history().stats();
+        Ok(NodeInfo {
+            leaf_id: self.history().leaf_id().to_owned(),
+            instance: self.instance().to_owned(),
+            version: crate::VERSION.to_owned(),
+            labels: self.live().labels.clone(),
+            now_ms: now_ms(),
+            oldest_ms: stats.oldest_ms,
+            newest_ms: stats.newest_ms,
+            series: stats.series as u64,
+            history_bytes: stats.bytes_on_disk,
+            collectors: self.streams().iter().map(|stream| stream.report().info).collect(),
+            gpus: self.gpus(),
+            metrics: self.metrics(),
+        })
+    }
+}
+
+/// The label sets that any of the selectors matches, each once, sorted.
+pub(crate) fn list_series(
+    source: &dyn SeriesSource,
+    query: &SeriesQuery,
+    budget: &Budget,
+) -> Result<Vec<Labels>, SourceError> {
+    let everything = [Vec::new()];
+    let selectors = if query.selectors.is_empty() { &everything[..] } else { &query.selectors };
+    let mut found = Vec::new();
+    for selector in selectors {
+        found.extend(source.series(selector, query.start_ms, query.end_ms, budget)?);
+        budget.check_series(found.len())?;
+    }
+    found.sort();
+    found.dedup();
+    Ok(found)
+}
+
+pub(crate) fn of_run(error: RunError) -> ApiError {
+    match error {
+        RunError::Budget(error) => of_budget(error),
+        RunError::Panicked => ApiError::new(ApiErrorKind::Internal, error.to_string()),
+    }
+}
+
+pub(crate) fn of_budget(error: BudgetError) -> ApiError {
+    let kind = match error {
+        BudgetError::Samples { .. } | BudgetError::Series { .. } => ApiErrorKind::Limit,
+        BudgetError::Time { .. } => ApiErrorKind::Timeout,
+        BudgetError::Cancelled => ApiErrorKind::Cancelled,
+    };
+    ApiError::new(kind, error.to_string())
+}
+
+pub(crate) fn of_source(error: &SourceError) -> ApiError {
+    match error {
+        SourceError::Budget(error) => of_budget(error.clone()),
+        SourceError::Read { .. } => ApiError::new(ApiErrorKind::Internal, crate::chain(error)),
+    }
+}
+
+fn of_eval(error: &EvalError) -> ApiError {
+    match error {
+        EvalError::Parse(_) | EvalError::NotSupported(_) | EvalError::Execution(_) => {
+            ApiError::new(ApiErrorKind::BadData, crate::chain(error))
+        }
+        EvalError::Budget(error) => of_budget(error.clone()),
+        EvalError::Source(error) => of_source(error),
+    }
+}

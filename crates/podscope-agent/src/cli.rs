@@ -1,0 +1,169 @@
+//! The command line of `podscope-agent`. Output goes to the writers that are passed in.
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::agent::{Agent, RunningAgent, StartOptions, known_collectors};
+use crate::config::{Config, check, reference};
+use crate::{chain, state::AgentState};
+
+#[derive(Debug, Parser)]
+#[command(name = "podscope-agent", version, about = "Collects this node's counters, keeps their history, answers PromQL")]
+#[command(args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    run: Run,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the agent (what happens without a command too)
+    Run(Run),
+    /// Print or check a configuration
+    Config(ConfigCommand),
+    /// The child process that speaks to the NVIDIA driver
+    #[command(hide = true)]
+    NvmlChild,
+}
+
+#[derive(Debug, Args)]
+struct Run {
+    /// Configuration file (TOML); without one, the defaults
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Listen here instead of where the configuration says
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<SocketAddr>,
+    /// Keep the history here instead of where the configuration says
+    #[arg(long, value_name = "FOLDER")]
+    data_dir: Option<PathBuf>,
+    /// The node's name instead of the configuration's or the host's
+    #[arg(long, value_name = "NAME")]
+    instance: Option<String>,
+    /// Serve beyond loopback without TLS and token: everyone who reaches the port can read everything
+    #[arg(long)]
+    insecure: bool,
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+struct ConfigCommand {
+    /// Print a commented file with every key at its default
+    #[arg(long)]
+    default: bool,
+    /// Check a file: "ok", or the line, the key and the remedy of the first mistake
+    #[arg(long, value_name = "FILE")]
+    check: Option<PathBuf>,
+}
+
+/// Runs the program with the given arguments, the first of them its name.
+pub fn main(arguments: impl IntoIterator<Item = OsString>, out: &mut dyn Write, err: &mut dyn Write) -> ExitCode {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            let shown = if error.use_stderr() { write!(err, "{error}") } else { write!(out, "{error}") };
+            return exit(shown.is_ok() && !error.use_stderr(), 2);
+        }
+    };
+    let result = match cli.command {
+        None => run(cli.run),
+        Some(Command::Run(options)) => run(options),
+        Some(Command::Config(ConfigCommand { check: Some(file), .. })) => {
+            check::load(&file, &known_collectors())
+                .map_err(|error| chain(&error))
+                .and_then(|_| writeln!(out, "{}: ok", file.display()).map_err(|error| error.to_string()))
+        }
+        Some(Command::Config(_)) => {
+            write!(out, "{}", reference::default_toml()).map_err(|error| error.to_string())
+        }
+        Some(Command::NvmlChild) => nvml_child(),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            drop(writeln!(err, "podscope-agent: {message}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn exit(success: bool, failure: u8) -> ExitCode {
+    if success { ExitCode::SUCCESS } else { ExitCode::from(failure) }
+}
+
+fn nvml_child() -> Result<(), String> {
+    Err("not built".to_owned())
+}
+
+fn run(options: Run) -> Result<(), String> {
+    let mut config = match &options.config {
+        Some(file) => check::load(file, &known_collectors()).map_err(|error| chain(&error))?,
+        None => Config::default(),
+    };
+    if let Some(listen) = options.listen {
+        config.listen = listen;
+    }
+    if let Some(data_dir) = options.data_dir {
+        config.data_dir = Some(data_dir);
+    }
+    if let Some(instance) = options.instance {
+        config.instance = Some(instance);
+    }
+    log_to_stderr(&config)?;
+    // One thread serves; queries run on a few others that end when idle.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(usize::try_from(config.limits.max_concurrent_queries).unwrap_or(4).saturating_add(4))
+        .build()
+        .map_err(|error| format!("cannot start: {error}"))?;
+    let start = StartOptions { insecure: options.insecure, config_file: options.config };
+    runtime.block_on(async {
+        let collectors = Agent::collectors(&config);
+        let agent = Agent::start(config, start, collectors).await.map_err(|error| chain(&error))?;
+        serve_until_told(agent).await
+    })
+}
+
+/// `SIGTERM` and `SIGINT` stop the agent, `SIGHUP` reloads.
+async fn serve_until_told(agent: RunningAgent) -> Result<(), String> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let listen = |kind| signal(kind).map_err(|error| format!("cannot listen for signals: {error}"));
+    let mut terminate = listen(SignalKind::terminate())?;
+    let mut interrupt = listen(SignalKind::interrupt())?;
+    let mut hangup = listen(SignalKind::hangup())?;
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            _ = hangup.recv() => reload(&agent.state),
+        }
+    }
+    tracing::info!("stopping");
+    agent.stop().await.map_err(|error| format!("cannot close the history: {}", chain(&error)))?;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+fn reload(state: &AgentState) {
+    if let Err(error) = state.reload() {
+        tracing::error!(%error, "the configuration was not read again; all stays as it was");
+    }
+}
+
+fn log_to_stderr(config: &Config) -> Result<(), String> {
+    use std::io::IsTerminal;
+    let filter: tracing_subscriber::EnvFilter = config.log.parse().map_err(|error| format!("log: {error}"))?;
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .finish();
+    tracing::subscriber::set_global_default(subscriber).map_err(|error| error.to_string())
+}

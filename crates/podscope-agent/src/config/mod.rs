@@ -1,0 +1,187 @@
+//! The agent's configuration: one TOML file, every key optional.
+//!
+//! The structs below are the reference: `podscope-agent config --default` and `docs/agent-config.md` are made from their
+//! doc comments and defaults ([`reference`]), and [`check`] finds mistakes before they can do harm.
+
+pub mod check;
+pub mod reference;
+mod section;
+mod values;
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use podscope_collect::{HostConfig, Pattern};
+
+pub use section::{Key, Section};
+pub use values::{BadValue, ByteSize, Period};
+
+use crate::secret::Secret;
+use section::section;
+
+section! {
+    /// The whole file.
+    pub struct Config = "" {
+        /// Address and port to listen on. Beyond loopback the agent starts only with TLS and a token, or when it is
+        /// started with `--insecure`.
+        listen: SocketAddr = SocketAddr::from((Ipv4Addr::LOCALHOST, crate::DEFAULT_PORT));
+        /// Name of this node: the `instance` label of its series. Not set: the host name. Whoever asks this agent for
+        /// another name gets an error, so use the name that stands in the target list.
+        instance: Option<String> = None, "\"node-017\"";
+        /// Labels of this node (`cluster`, `pod`, `rack`, ...), put onto every series when the agent is asked alone. A
+        /// plugin or hub that asks with labels from its own target list decides instead.
+        labels: BTreeMap<String, String> = BTreeMap::new(), "{ cluster = \"pod-a\", rack = \"r12\" }";
+        /// Folder of the history. Not set: `/var/lib/podscope` for root, else `$XDG_STATE_HOME/podscope` or
+        /// `~/.local/state/podscope`. The agent logs which one it uses.
+        data_dir: Option<PathBuf> = None, "\"/var/lib/podscope\"";
+        /// Bearer token that every request but `/-/healthy` must carry. Better kept in `token_file`.
+        token: Option<Secret> = None, "\"at least 16 characters\"";
+        /// File with the bearer token on its first line. Not together with `token`.
+        token_file: Option<PathBuf> = None, "\"/etc/podscope/token\"";
+        /// What is logged: `error`, `warn`, `info`, `debug`, `trace`, or a filter such as
+        /// `info,podscope_history=debug`.
+        log: String = "info".to_owned();
+    }
+    sections {
+        /// See [`HistoryConfig`].
+        history: HistoryConfig;
+        /// See [`CollectorsConfig`].
+        collectors: CollectorsConfig;
+        /// See [`GpuConfig`].
+        gpu: GpuConfig;
+        /// See [`TlsConfig`].
+        tls: TlsConfig;
+        /// See [`LimitsConfig`].
+        limits: LimitsConfig;
+    }
+}
+
+section! {
+    /// What this node keeps of its own past.
+    pub struct HistoryConfig = "history" {
+        /// Samples older than this are deleted.
+        max_age: Period = Period::from_secs(7 * 86_400);
+        /// The oldest samples are deleted when the history takes more than this on disk.
+        max_bytes: ByteSize = ByteSize(2_000_000_000);
+        /// Written samples reach the disk at least this often: what a power failure can cost.
+        sync_interval: Period = Period::from_secs(5);
+        /// With less than this free on the file system the history stops growing: it removes as much as it adds.
+        free_space_floor: ByteSize = ByteSize(512 << 20);
+    }
+}
+
+section! {
+    /// What is collected, and how often.
+    pub struct CollectorsConfig = "collectors" {
+        /// Only these collectors. Not set: all of them; one whose hardware is not there reports "not present".
+        enabled: Option<Vec<String>> = None, "[\"cpu\", \"meminfo\"]";
+        /// All but these collectors.
+        disabled: Vec<String> = Vec::new();
+        /// How often a collector runs. Not set: each collector's own interval, 1 s for nearly all.
+        interval: Option<Period> = None, "\"1s\"";
+        /// Intervals of single collectors; they go before `interval`.
+        intervals: BTreeMap<String, Period> = BTreeMap::new(), "{ filesystem = \"30s\" }";
+        /// A collector that takes longer has failed: its series go stale until it answers again. The others never wait.
+        deadline: Period = Period::from_secs(5);
+        /// Block devices left out, as a regular expression; node_exporter's own, as are the other patterns.
+        disk_device_exclude: Pattern = HostConfig::default().disk_device_exclude;
+        /// Mount points left out, as a regular expression.
+        filesystem_mount_point_exclude: Pattern = HostConfig::default().filesystem_mount_point_exclude;
+        /// File system types left out, as a regular expression.
+        filesystem_type_exclude: Pattern = HostConfig::default().filesystem_type_exclude;
+        /// A mount that does not answer within this time is marked as hanging and left alone until it does.
+        filesystem_timeout: Period = Period::from_secs(5);
+        /// Network devices left out, as a regular expression. Empty: none.
+        network_device_exclude: Pattern = HostConfig::default().network_device_exclude;
+    }
+}
+
+section! {
+    /// NVIDIA GPUs, through NVML in a child process.
+    pub struct GpuConfig = "gpu" {
+        /// Whether to look for GPUs. A machine without any reports "not present".
+        enabled: bool = true;
+        /// How often the GPUs are read.
+        interval: Period = Period::from_secs(1);
+        /// A child that answers later than this is killed and started again: a hung driver makes the GPU series stale
+        /// and nothing else.
+        deadline: Period = Period::from_secs(5);
+    }
+}
+
+section! {
+    /// TLS, needed beyond loopback. The files are read again on reload.
+    pub struct TlsConfig = "tls" {
+        /// Certificate chain, PEM, the server's own certificate first.
+        cert_file: Option<PathBuf> = None, "\"/etc/podscope/tls.crt\"";
+        /// Private key of the certificate, PEM.
+        key_file: Option<PathBuf> = None, "\"/etc/podscope/tls.key\"";
+        /// Mutual TLS: clients must show a certificate that one of these authorities signed, PEM.
+        client_ca_file: Option<PathBuf> = None, "\"/etc/podscope/clients-ca.crt\"";
+    }
+}
+
+section! {
+    /// What one query may use. A request may ask for less, never for more.
+    pub struct LimitsConfig = "limits" {
+        /// Samples one query may read.
+        max_samples: u64 = 50_000_000;
+        /// Series one query may answer.
+        max_series: u64 = 100_000;
+        /// How long one query may take.
+        timeout: Period = Period::from_secs(30);
+        /// Steps of a range query, as in Prometheus.
+        max_points: u64 = 11_000;
+        /// Queries evaluated at the same time; further ones wait their turn, within their timeout.
+        max_concurrent_queries: u64 = 4;
+    }
+}
+
+/// The root, then each table of the file.
+pub const SECTIONS: [Section; 6] = [
+    Config::SECTION,
+    HistoryConfig::SECTION,
+    CollectorsConfig::SECTION,
+    GpuConfig::SECTION,
+    TlsConfig::SECTION,
+    LimitsConfig::SECTION,
+];
+
+impl LimitsConfig {
+    /// As the agent API carries them.
+    pub fn wire(&self) -> podscope_model::leaf::Limits {
+        podscope_model::leaf::Limits {
+            max_samples: self.max_samples,
+            max_series: self.max_series,
+            timeout_ms: self.timeout.as_ms(),
+        }
+    }
+}
+
+impl Config {
+    /// The interval collector `name` runs at, given its own default.
+    pub fn collector_interval_ms(&self, name: &str, own_ms: u64) -> u64 {
+        let set = self.collectors.intervals.get(name).or(self.collectors.interval.as_ref());
+        set.map_or(own_ms, |period| period.as_ms())
+    }
+
+    /// What the host collectors are made with.
+    pub fn host(&self) -> HostConfig {
+        let collectors = &self.collectors;
+        HostConfig {
+            disk_device_exclude: collectors.disk_device_exclude.clone(),
+            filesystem_mount_point_exclude: collectors.filesystem_mount_point_exclude.clone(),
+            filesystem_type_exclude: collectors.filesystem_type_exclude.clone(),
+            filesystem_timeout_ms: collectors.filesystem_timeout.as_ms(),
+            network_device_exclude: collectors.network_device_exclude.clone(),
+            ..HostConfig::default()
+        }
+    }
+
+    /// Whether collector `name` runs at all.
+    pub fn collector_enabled(&self, name: &str) -> bool {
+        let listed = |list: &[String]| list.iter().any(|listed| listed == name);
+        self.collectors.enabled.as_deref().is_none_or(listed) && !listed(&self.collectors.disabled)
+    }
+}

@@ -1,0 +1,106 @@
+//! Who may ask: the bearer token where one is set, and the `Host` and `Origin` check where none is.
+//!
+//! An agent on loopback without a token trusts every local process, but not every web page open on the machine: a page
+//! can make its own name resolve to 127.0.0.1 (DNS rebinding), or post to a loopback address. Both show in the headers.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::header::{AUTHORIZATION, HOST, ORIGIN, WWW_AUTHENTICATE};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use podscope_model::leaf::{ApiError, ApiErrorKind};
+
+use super::answer::api_error;
+use crate::state::AgentState;
+
+/// The one path that needs no token: it says nothing but "alive".
+pub(super) const OPEN_PATH: &str = "/-/healthy";
+
+pub(super) async fn guard(State(state): State<Arc<AgentState>>, request: Request, next: Next) -> Response {
+    let live = state.live();
+    let checked = match &live.token {
+        _ if request.uri().path() == OPEN_PATH => Ok(()),
+        Some(token) => authorize(request.headers(), token),
+        None if live.local_only => check_names(&request),
+        None => Ok(()),
+    };
+    match checked {
+        Ok(()) => next.run(request).await,
+        Err(refusal) => *refusal,
+    }
+}
+
+fn authorize(headers: &HeaderMap, token: &crate::secret::Secret) -> Result<(), Box<Response>> {
+    let offered = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let bearer = offered.and_then(|value| {
+        let (scheme, text) = value.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then(|| text.trim())
+    });
+    let message = match bearer {
+        Some(bearer) if token.matches(bearer) => return Ok(()),
+        Some(_) => "wrong token: use the one this agent was started with (`token_file` in its configuration)",
+        None => "this agent needs a token: send it as `Authorization: Bearer TOKEN`",
+    };
+    let mut response = api_error(ApiError::new(ApiErrorKind::Unauthorized, message));
+    response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"podscope\""));
+    Err(Box::new(response))
+}
+
+/// Without a token only names of this machine are answered, to clients that are not another site's page.
+fn check_names(request: &Request) -> Result<(), Box<Response>> {
+    let headers = request.headers();
+    let host = request
+        .uri()
+        .authority()
+        .map(|authority| authority.as_str())
+        .or_else(|| headers.get(HOST).and_then(|value| value.to_str().ok()));
+    let refuse = |message: String| {
+        let error = ApiError::new(ApiErrorKind::Unauthorized, message);
+        Box::new((StatusCode::FORBIDDEN, axum::Json(error)).into_response())
+    };
+    match host {
+        Some(host) if is_local(host) => {}
+        Some(host) => {
+            return Err(refuse(format!(
+                "refusing a request for host {host:?}: without a token this agent answers only to localhost and loopback \
+                 addresses"
+            )));
+        }
+        None => return Err(refuse("refusing a request without a Host header".to_owned())),
+    }
+    let origin = headers.get(ORIGIN).map(|value| value.to_str().unwrap_or("?"));
+    match origin.map(|origin| origin.split_once("://").map_or(origin, |(_, host)| host)) {
+        Some(origin) if !is_local(origin) => Err(refuse(format!(
+            "refusing a request from the web page of {origin:?}: set a token to let other sites ask"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// `localhost` or a loopback address, with or without a port.
+fn is_local(host: &str) -> bool {
+    let name = match host.strip_prefix('[') {
+        Some(rest) => rest.split_once(']').map_or(rest, |(address, _)| address),
+        None => host.rsplit_once(':').map_or(host, |(name, _)| name),
+    };
+    name.eq_ignore_ascii_case("localhost")
+        || name.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_names_of_this_machine_are_local() {
+        for host in ["localhost", "LOCALHOST:9477", "127.0.0.1:9477", "127.9.9.9", "[::1]:9477", "[::1]"] {
+            assert!(is_local(host), "{host}");
+        }
+        for host in ["", "example.com", "localhost.example.com:9477", "127.0.0.1.example.com", "10.0.0.1:9477", "null"] {
+            assert!(!is_local(host), "{host}");
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! What an agent is while it runs: its history, its streams, its queries, and what may change on reload. The HTTP layer
+//! and, in the same process, the simulator and the fan-out talk to this.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock, Weak};
+
+use podscope_history::History;
+use podscope_model::catalog::Job;
+use podscope_model::labels::Labels;
+use podscope_model::leaf::{GpuInfo, Limits, MetricInfo};
+
+use crate::config::{ByteSize, LimitsConfig, Period};
+use crate::exposition::Exposition;
+use crate::identity::Identity;
+use crate::labelled::node_labels;
+use crate::queries::Queries;
+use crate::schedule::now_ms;
+use crate::secret::Secret;
+use crate::stream::Stream;
+
+/// What a reload may change.
+#[derive(Clone, Debug)]
+pub struct Live {
+    /// Labels of this node, without `instance`.
+    pub labels: BTreeMap<String, String>,
+    pub token: Option<Secret>,
+    pub limits: LimitsConfig,
+    /// How long and how much is kept, where it is known.
+    pub retention: Option<Retention>,
+    /// Bound to loopback: without a token, only names of this machine are answered.
+    pub local_only: bool,
+}
+
+/// What the history keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    pub max_age: Period,
+    pub max_bytes: ByteSize,
+}
+
+impl Live {
+    /// No token, the default limits, loopback: what tests and simulated nodes want.
+    pub fn local(labels: BTreeMap<String, String>) -> Self {
+        Self { labels, token: None, limits: LimitsConfig::default(), retention: None, local_only: true }
+    }
+}
+
+/// Reads the configuration again; answers what changed, as text for whoever asked.
+pub type Reload = Box<dyn Fn() -> Result<ReloadReport, String> + Send + Sync>;
+
+/// What a reload did.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct ReloadReport {
+    /// Keys whose new values are in use.
+    pub applied: Vec<String>,
+    /// Keys that changed in the file but are read only at the start.
+    pub needs_restart: Vec<String>,
+}
+
+/// One running agent.
+pub struct AgentState {
+    me: Weak<AgentState>,
+    instance: String,
+    history: Arc<History>,
+    live: RwLock<Arc<Live>>,
+    streams: RwLock<Arc<[Arc<Stream>]>>,
+    queries: Queries,
+    reload: RwLock<Option<Reload>>,
+    started_ms: i64,
+}
+
+impl std::fmt::Debug for AgentState {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("AgentState").field("instance", &self.instance).finish_non_exhaustive()
+    }
+}
+
+impl AgentState {
+    /// An agent without any stream; see [`Self::add_stream`].
+    pub fn new(instance: impl Into<String>, history: Arc<History>, live: Live) -> Arc<Self> {
+        let queries = Queries::new(live.limits.max_concurrent_queries);
+        Arc::new_cyclic(|me| Self {
+            me: Weak::clone(me),
+            instance: instance.into(),
+            history,
+            live: RwLock::new(Arc::new(live)),
+            streams: RwLock::new(Arc::new([])),
+            queries,
+            reload: RwLock::new(None),
+            started_ms: now_ms(),
+        })
+    }
+
+    /// A local agent of this identity: for simulated nodes.
+    pub fn local(identity: Identity, history: Arc<History>) -> Arc<Self> {
+        Self::new(identity.instance, history, Live::local(identity.labels))
+    }
+
+    /// Adds a stream of rows; its rows are then pushed by a [`crate::driver::Driver`] or through [`Stream::push`].
+    pub fn add_stream(&self, name: &str, job: Job, interval_ms: u64) -> Arc<Stream> {
+        let stream = Arc::new(Stream::new(name, job, interval_ms, Arc::clone(&self.history)));
+        let mut streams = self.streams.write().unwrap_or_else(PoisonError::into_inner);
+        *streams = streams.iter().cloned().chain([Arc::clone(&stream)]).collect();
+        stream
+    }
+
+    pub(crate) fn me(&self) -> Option<Arc<Self>> {
+        self.me.upgrade()
+    }
+
+    /// The name this agent gives itself.
+    pub fn instance(&self) -> &str {
+        &self.instance
+    }
+
+    pub fn history(&self) -> &Arc<History> {
+        &self.history
+    }
+
+    pub fn queries(&self) -> &Queries {
+        &self.queries
+    }
+
+    pub fn started_ms(&self) -> i64 {
+        self.started_ms
+    }
+
+    pub fn streams(&self) -> Arc<[Arc<Stream>]> {
+        Arc::clone(&self.streams.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub fn live(&self) -> Arc<Live> {
+        Arc::clone(&self.live.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub fn set_live(&self, live: Live) {
+        *self.live.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(live);
+    }
+
+    /// What `SIGHUP` and `POST /-/reload` do.
+    pub fn set_reload(&self, reload: Reload) {
+        *self.reload.write().unwrap_or_else(PoisonError::into_inner) = Some(reload);
+    }
+
+    /// Reads the configuration again.
+    ///
+    /// # Errors
+    /// Why it could not be; everything stays as it was.
+    pub fn reload(&self) -> Result<ReloadReport, String> {
+        let reload = self.reload.read().unwrap_or_else(PoisonError::into_inner);
+        match &*reload {
+            Some(reload) => reload(),
+            None => Err("this agent was started without a configuration file: there is nothing to read again".into()),
+        }
+    }
+
+    /// The labels this node puts onto its series when it is asked alone.
+    pub fn own_labels(&self) -> Labels {
+        node_labels(&self.instance, &self.live().labels)
+    }
+
+    /// The smaller of what is asked for and what is allowed.
+    pub fn bounded(&self, asked: Limits) -> Limits {
+        let allowed = self.live().limits.wire();
+        Limits {
+            max_samples: asked.max_samples.min(allowed.max_samples),
+            max_series: asked.max_series.min(allowed.max_series),
+            timeout_ms: asked.timeout_ms.min(allowed.timeout_ms),
+        }
+    }
+
+    /// The current rows, of the jobs wanted.
+    pub fn exposition(&self, wanted: impl Fn(Job) -> bool) -> Exposition {
+        let mut exposition = Exposition::default();
+        for stream in self.streams().iter().filter(|stream| wanted(stream.job())) {
+            stream.for_each_current(|column, value| exposition.add(column, value));
+        }
+        exposition
+    }
+
+    /// The GPUs in the current rows.
+    pub fn gpus(&self) -> Vec<GpuInfo> {
+        let mut found: BTreeMap<(u32, String), GpuInfo> = BTreeMap::new();
+        for stream in self.streams().iter().filter(|stream| stream.job() == Job::Dcgm) {
+            stream.for_each_current(|column, _| {
+                let label = |name: &str| column.labels.get(name).unwrap_or_default();
+                let Ok(index) = label("gpu").parse() else { return };
+                // A MIG instance carries its GPU's UUID too.
+                let uuid = label("UUID");
+                found.entry((index, uuid.to_owned())).or_insert_with(|| GpuInfo {
+                    index,
+                    uuid: uuid.to_owned(),
+                    model: label("modelName").to_owned(),
+                    pci_bus_id: label("pci_bus_id").to_owned(),
+                });
+            });
+        }
+        found.into_values().collect()
+    }
+
+    /// Kind, unit and help of every metric stored here.
+    pub fn metrics(&self) -> BTreeMap<String, MetricInfo> {
+        self.history.metric_info()
+    }
+}
