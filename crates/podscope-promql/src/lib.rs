@@ -1,5 +1,34 @@
 //! PromQL for a fleet: parsing with bounds, planning (what runs on the leaves, what at the root), and evaluation over
 //! columns behind [`podscope_model::source::SeriesSource`]. Pure: no I/O, no clock, no threads.
+//!
+//! Semantics are Prometheus 3's (measured against v0.315 of its engine, `tests/differential.rs`): left-open ranges, classic
+//! histograms only, experimental functions and native histograms refused by name. Two answers differ on purpose: where
+//! series tie in `topk` and `bottomk`, the one whose labels sort first wins, and an instant vector without an order of its own is
+//! sorted by labels.
+//!
+//! | module | what it holds |
+//! | --- | --- |
+//! | [`memory`], [`openmetrics`] | a source in memory, and the reader of OpenMetrics text that fills it |
+//! | [`api_json`] | answers as the Prometheus HTTP API writes them |
+//! | `scan`, `lower`, `ast`, `print` | text to tree and back |
+//! | `eval` | the tree over one source |
+//! | `plan`, `partial` | the tree over many leaves |
+
+pub mod api_json;
+mod ast;
+mod eval;
+mod function;
+mod kahan;
+mod lower;
+pub mod memory;
+pub mod openmetrics;
+mod partial;
+mod plan;
+mod print;
+mod scan;
+
+use std::fmt;
+use std::sync::Arc;
 
 use podscope_model::leaf::{Annotation, LeafQuery, LeafValue, Shape};
 use podscope_model::matcher::Matcher;
@@ -13,6 +42,7 @@ pub const DEFAULT_LOOKBACK_MS: i64 = 300_000;
 #[derive(Clone, Debug)]
 pub struct Parsed {
     text: String,
+    expr: Arc<ast::Expr>,
 }
 
 /// Why an expression cannot be used.
@@ -34,12 +64,28 @@ pub enum ValueType {
     Matrix,
 }
 
+impl fmt::Display for ValueType {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Self::Scalar => "scalar",
+            Self::String => "string",
+            Self::Vector => "instant vector",
+            Self::Matrix => "range vector",
+        })
+    }
+}
+
 /// Parses PromQL within the bounds of rule 12 of the design (64 KiB, nesting 128, 1,000 operators).
 ///
 /// # Errors
 /// Malformed text, a bound passed, or syntax that is not supported (the message names it).
 pub fn parse(text: &str) -> Result<Parsed, ParseError> {
-    Ok(Parsed { text: text.to_owned() })
+    Ok(Parsed { text: text.to_owned(), expr: Arc::new(lower::parse(text)?) })
+}
+
+/// The names of the functions that are supported.
+pub fn function_names() -> &'static [&'static str] {
+    function::NAMES
 }
 
 impl Parsed {
@@ -48,12 +94,12 @@ impl Parsed {
     }
 
     pub fn value_type(&self) -> ValueType {
-        ValueType::Vector
+        self.expr.value_type()
     }
 
     /// The matchers of every selector in the expression, the metric name included.
     pub fn selectors(&self) -> Vec<Vec<Matcher>> {
-        Vec::new()
+        self.expr.selectors().into_iter().map(|selector| selector.matchers.clone()).collect()
     }
 }
 
@@ -93,6 +139,15 @@ pub enum EvalError {
     Source(SourceError),
 }
 
+impl From<SourceError> for EvalError {
+    fn from(error: SourceError) -> Self {
+        match error {
+            SourceError::Budget(error) => Self::Budget(error),
+            other @ SourceError::Read { .. } => Self::Source(other),
+        }
+    }
+}
+
 /// What evaluation needs to know beyond expression and grid.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
@@ -116,8 +171,7 @@ pub fn evaluate(
     source: &dyn SeriesSource,
     budget: &Budget,
 ) -> Result<Outcome, EvalError> {
-    let _ = (grid, options, source, budget);
-    Err(EvalError::NotSupported(parsed.text.clone()))
+    eval::Context::new(source, budget, options.lookback_ms, grid, Vec::new()).answer(&parsed.expr)
 }
 
 /// Evaluates what a root sent to a leaf: the text of a fragment, in the shape it asks for.
@@ -129,8 +183,7 @@ pub fn evaluate_leaf(
     source: &dyn SeriesSource,
     budget: &Budget,
 ) -> Result<(LeafValue, Vec<Annotation>), EvalError> {
-    let _ = (source, budget);
-    Err(EvalError::NotSupported(query.expr.clone()))
+    plan::evaluate_leaf(query, source, budget)
 }
 
 /// One question that goes to every leaf that can match.
@@ -152,6 +205,7 @@ pub struct Plan {
     pub needs_up: bool,
     /// Whether a silent leaf may change the answer's meaning (rule 7 of the design): `absent`, `scalar`, ...
     pub needs_all_leaves: bool,
+    root: plan::Root,
 }
 
 /// Splits an expression into fragments for the leaves and what the root does with their answers.
@@ -159,8 +213,7 @@ pub struct Plan {
 /// # Errors
 /// [`EvalError::NotSupported`].
 pub fn plan(parsed: &Parsed, grid: Grid, options: Options) -> Result<Plan, EvalError> {
-    let _ = (grid, options);
-    Err(EvalError::NotSupported(parsed.text.clone()))
+    plan::plan(&parsed.expr, grid, options)
 }
 
 /// Merges the leaves' answers (one list per fragment of the plan, in its order) and evaluates the rest at the root.
@@ -174,6 +227,18 @@ pub fn finish(
     root: &dyn SeriesSource,
     budget: &Budget,
 ) -> Result<Outcome, EvalError> {
-    let _ = (answers, root, budget);
-    Err(EvalError::NotSupported(format!("{} fragments", plan.fragments.len())))
+    plan::finish(plan, answers, root, budget)
+}
+
+/// Merges the answers of several leaves to one fragment into one answer of the same shape: what a hub answers for the
+/// leaves behind it.
+///
+/// # Errors
+/// Malformed text of the fragment, or identical label sets from two leaves.
+pub fn merge_leaf_values(
+    expr: &str,
+    shape: Shape,
+    answers: Vec<LeafValue>,
+) -> Result<LeafValue, EvalError> {
+    plan::merge_leaf_values(expr, shape, answers)
 }

@@ -1,0 +1,477 @@
+//! A look at the text before the parser sees it: bounds on length, nesting and operators (the parser's stack grows with
+//! both), numbers the parser cannot hold, and the place of the usual mistakes, which the parser does not tell.
+
+use crate::ParseError;
+
+const MAX_BYTES: usize = 64 * 1024;
+const MAX_NESTING: usize = 128;
+const MAX_OPERATORS: usize = 1_000;
+/// Longest duration, in seconds: what fits in nanoseconds of an `i64`, as in Prometheus.
+const MAX_SECONDS: f64 = 9_223_372_036.0;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Word,
+    /// A number or a duration.
+    Number,
+    Text,
+    Open(u8),
+    Close(u8),
+    Operator,
+    Comma,
+    Colon,
+    /// `@`
+    At,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Token<'a> {
+    kind: Kind,
+    text: &'a str,
+    position: usize,
+}
+
+/// What the scan noted for the sake of better messages.
+#[derive(Debug, Default)]
+pub(crate) struct Scan {
+    /// Syntax that Prometheus knows behind a feature flag, or others know, with its place.
+    pub(crate) unsupported: Option<(String, usize)>,
+    /// The first place that looks wrong, with what is wrong there.
+    pub(crate) suspect: Option<(String, usize)>,
+    /// Places of unary plus signs before something that is not a number; the parser drops them unchecked.
+    pub(crate) unary_plus: Vec<usize>,
+}
+
+fn error(message: impl Into<String>, position: usize) -> ParseError {
+    let message = message.into();
+    ParseError { message: format!("{message} (at byte {position})"), position: Some(position) }
+}
+
+/// Scans the text.
+///
+/// # Errors
+/// A bound passed, an unclosed string or bracket, a number out of range.
+pub(crate) fn scan(text: &str) -> Result<Scan, ParseError> {
+    if text.len() > MAX_BYTES {
+        return Err(error(
+            format!("the expression has {} bytes, at most {MAX_BYTES} are accepted", text.len()),
+            MAX_BYTES,
+        ));
+    }
+    let tokens = tokens(text)?;
+    if tokens.is_empty() {
+        return Err(ParseError { message: "no expression found".to_owned(), position: Some(0) });
+    }
+    check_bounds(&tokens)?;
+    check_durations(&tokens)?;
+    Ok(Scan {
+        unsupported: unsupported(&tokens),
+        suspect: suspect(&tokens, text.len()),
+        unary_plus: unary_plus(&tokens),
+    })
+}
+
+fn tokens(text: &str) -> Result<Vec<Token<'_>>, ParseError> {
+    let bytes = text.as_bytes();
+    let mut found = Vec::new();
+    let mut at = 0;
+    let mut braces = 0_usize;
+    while let Some(&byte) = bytes.get(at) {
+        let start = at;
+        let kind = match byte {
+            b' ' | b'\t' | b'\n' | b'\r' => {
+                at += 1;
+                continue;
+            }
+            b'#' => {
+                while bytes.get(at).is_some_and(|&byte| byte != b'\n') {
+                    at += 1;
+                }
+                continue;
+            }
+            b'"' | b'\'' | b'`' => {
+                at = end_of_string(bytes, at).ok_or_else(|| error("unterminated string", start))?;
+                Kind::Text
+            }
+            b'(' | b'[' | b'{' => {
+                braces += usize::from(byte == b'{');
+                at += 1;
+                Kind::Open(byte)
+            }
+            b')' | b']' | b'}' => {
+                braces = braces.saturating_sub(usize::from(byte == b'}'));
+                at += 1;
+                Kind::Close(byte)
+            }
+            b',' => {
+                at += 1;
+                Kind::Comma
+            }
+            b'@' => {
+                at += 1;
+                Kind::At
+            }
+            b':' if bytes.get(at + 1).is_none_or(|next| !is_word(*next)) || after_bracket(&found) => {
+                at += 1;
+                Kind::Colon
+            }
+            b'0'..=b'9' => {
+                at = end_of_number(bytes, at);
+                Kind::Number
+            }
+            b'.' if bytes.get(at + 1).is_some_and(u8::is_ascii_digit) => {
+                at = end_of_number(bytes, at);
+                Kind::Number
+            }
+            _ if is_word(byte) || byte == b':' => {
+                while bytes.get(at).is_some_and(|&byte| is_word(byte) || byte == b':' || byte >= 0x80) {
+                    at += 1;
+                }
+                Kind::Word
+            }
+            b'+' | b'-' | b'*' | b'/' | b'%' | b'^' | b'=' | b'!' | b'<' | b'>' | b'~' => {
+                at += 1;
+                let pair = matches!(
+                    (byte, bytes.get(at)),
+                    (b'=' | b'!' | b'<' | b'>', Some(b'=')) | (b'=' | b'!', Some(b'~'))
+                );
+                at += usize::from(pair);
+                Kind::Operator
+            }
+            _ if braces > 0 && byte >= 0x80 => {
+                at += 1;
+                while !text.is_char_boundary(at) {
+                    at += 1;
+                }
+                Kind::Word
+            }
+            _ => {
+                let character = text.get(at..).and_then(|rest| rest.chars().next()).unwrap_or('?');
+                return Err(error(format!("unexpected character {character:?}"), at));
+            }
+        };
+        found.push(Token { kind, text: text.get(start..at).unwrap_or_default(), position: start });
+    }
+    Ok(found)
+}
+
+fn is_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_'
+}
+
+/// Whether the tokens so far end in `[` and something that can be a duration: a colon then starts the resolution.
+fn after_bracket(found: &[Token<'_>]) -> bool {
+    found
+        .iter()
+        .rev()
+        .find_map(|token| match token.kind {
+            Kind::Open(b'[') => Some(true),
+            Kind::Open(_) | Kind::Close(_) => Some(false),
+            _ => None,
+        })
+        .unwrap_or(false)
+}
+
+fn end_of_string(bytes: &[u8], start: usize) -> Option<usize> {
+    let quote = bytes.get(start)?;
+    let mut at = start + 1;
+    loop {
+        let byte = bytes.get(at)?;
+        match byte {
+            b'\\' if *quote != b'`' => at += 2,
+            b'\n' if *quote != b'`' => return None,
+            _ if byte == quote => return Some(at + 1),
+            _ => at += 1,
+        }
+    }
+}
+
+fn end_of_number(bytes: &[u8], start: usize) -> usize {
+    let mut at = start;
+    while let Some(&byte) = bytes.get(at) {
+        let sign_of_exponent = matches!(byte, b'+' | b'-')
+            && matches!(bytes.get(at.wrapping_sub(1)), Some(b'e' | b'E'))
+            && !matches!(bytes.get(start + 1), Some(b'x' | b'X'));
+        if !(is_word(byte) || byte == b'.' || sign_of_exponent) {
+            break;
+        }
+        at += 1;
+    }
+    at
+}
+
+fn check_bounds(tokens: &[Token<'_>]) -> Result<(), ParseError> {
+    let mut open: Vec<Token<'_>> = Vec::new();
+    let mut operators = 0;
+    for token in tokens {
+        match token.kind {
+            Kind::Open(_) => {
+                open.push(*token);
+                if open.len() > MAX_NESTING {
+                    return Err(error(
+                        format!("more than {MAX_NESTING} nested brackets"),
+                        token.position,
+                    ));
+                }
+            }
+            Kind::Close(byte) => {
+                let matching = match byte {
+                    b')' => b'(',
+                    b']' => b'[',
+                    _ => b'{',
+                };
+                match open.pop() {
+                    Some(last) if last.kind == Kind::Open(matching) => {}
+                    Some(last) => {
+                        return Err(error(
+                            format!(
+                                "{:?} closes {:?} opened at byte {}",
+                                token.text, last.text, last.position
+                            ),
+                            token.position,
+                        ));
+                    }
+                    None => {
+                        return Err(error(
+                            format!("{:?} closes nothing", token.text),
+                            token.position,
+                        ));
+                    }
+                }
+            }
+            Kind::Operator if open.last().is_none_or(|last| last.kind != Kind::Open(b'{')) => {
+                operators += 1;
+            }
+            Kind::Word if is_operator_word(token.text) => operators += 1,
+            // Each may be one node of the tree, too: `x offset 1s offset 1s ...`, `x[1s:][1s:]...`.
+            Kind::At | Kind::Colon => operators += 1,
+            _ => {}
+        }
+        if operators > MAX_OPERATORS {
+            return Err(error(format!("more than {MAX_OPERATORS} operators"), token.position));
+        }
+    }
+    match open.last() {
+        Some(token) => Err(error(format!("{:?} is never closed", token.text), token.position)),
+        None => Ok(()),
+    }
+}
+
+fn is_operator_word(word: &str) -> bool {
+    ["and", "or", "unless", "atan2", "offset"].iter().any(|name| word.eq_ignore_ascii_case(name))
+}
+
+/// Durations the parser would read wrongly: it drops a part that does not fit in 32 bits and panics on a number of
+/// seconds that does not fit in 64.
+fn check_durations(tokens: &[Token<'_>]) -> Result<(), ParseError> {
+    for (at, token) in tokens.iter().enumerate() {
+        if token.kind != Kind::Number {
+            continue;
+        }
+        let longest_digits = token
+            .text
+            .split(|character: char| !character.is_ascii_digit())
+            .map(str::len)
+            .max()
+            .unwrap_or(0);
+        let is_duration = token.text.ends_with(['s', 'm', 'h', 'd', 'w', 'y'])
+            && !token.text.starts_with("0x")
+            && !token.text.starts_with("0X");
+        if is_duration && longest_digits > 9 {
+            return Err(error(format!("duration {:?} out of range", token.text), token.position));
+        }
+        let before = tokens.get(..at).unwrap_or_default();
+        let before = match before.last() {
+            Some(last) if matches!(last.text, "+" | "-") => {
+                before.get(..before.len() - 1).unwrap_or_default()
+            }
+            _ => before,
+        };
+        let is_span = before.last().is_some_and(|last| {
+            matches!(last.kind, Kind::Open(b'[') | Kind::Colon) || last.text.eq_ignore_ascii_case("offset")
+        });
+        if is_span && !is_duration {
+            let seconds = number(token.text).unwrap_or(f64::INFINITY);
+            if !(0.0..=MAX_SECONDS).contains(&seconds) {
+                return Err(error(format!("duration {:?} out of range", token.text), token.position));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn number(text: &str) -> Option<f64> {
+    let text = text.to_ascii_lowercase();
+    match text.strip_prefix("0x") {
+        Some(hex) => i64::from_str_radix(hex, 16).ok().map(|value| value as f64),
+        None => text.parse().ok(),
+    }
+}
+
+fn unsupported(tokens: &[Token<'_>]) -> Option<(String, usize)> {
+    let mut depth_brackets = 0_usize;
+    let mut depth_braces = 0_usize;
+    for (at, token) in tokens.iter().enumerate() {
+        match token.kind {
+            Kind::Open(b'[') => depth_brackets += 1,
+            Kind::Close(b']') => depth_brackets = depth_brackets.saturating_sub(1),
+            Kind::Open(b'{') => depth_braces += 1,
+            Kind::Close(b'}') => depth_braces = depth_braces.saturating_sub(1),
+            _ => {}
+        }
+        let next = tokens.get(at + 1);
+        let follows = |text: &str| {
+            next.is_some_and(|next| next.text == text && next.position == token.position + 1)
+        };
+        let name = match token.text {
+            "<" | ">" if follows("/") => format!("the operator {:?}", format!("{}/", token.text)),
+            "anchored" | "smoothed" if token.kind == Kind::Word && at > 0 => {
+                format!("the modifier {:?}", token.text)
+            }
+            "fill" | "fill_left" | "fill_right" if next.is_some_and(|next| next.text == "(") => {
+                format!("the modifier {:?}", token.text)
+            }
+            "or" if depth_braces > 0 => "\"or\" between matchers".to_owned(),
+            _ if depth_brackets > 0 && matches!(token.kind, Kind::Operator | Kind::Word) => {
+                "arithmetic on durations".to_owned()
+            }
+            _ => continue,
+        };
+        return Some((name, token.position));
+    }
+    None
+}
+
+/// The first place where two operands or two operators meet.
+fn suspect(tokens: &[Token<'_>], end: usize) -> Option<(String, usize)> {
+    let mut wants_operand = true;
+    let mut braces = 0_usize;
+    for (at, token) in tokens.iter().enumerate() {
+        if braces > 0 {
+            match token.kind {
+                Kind::Close(b'}') => {
+                    braces -= 1;
+                    wants_operand = false;
+                }
+                Kind::Open(b'{') => braces += 1,
+                _ => {}
+            }
+            continue;
+        }
+        let unexpected = || Some((format!("unexpected {:?}", token.text), token.position));
+        match token.kind {
+            Kind::Word if is_connective(token.text) => wants_operand = true,
+            Kind::Word | Kind::Number | Kind::Text => {
+                if !wants_operand {
+                    return unexpected();
+                }
+                wants_operand = false;
+            }
+            Kind::Open(b'{') => {
+                braces += 1;
+                wants_operand = false;
+            }
+            Kind::Open(_) => wants_operand = true,
+            Kind::Close(_) => {
+                let empty = at > 0 && matches!(tokens.get(at - 1).map(|t| t.kind), Some(Kind::Open(_)));
+                if wants_operand && !empty && token.kind == Kind::Close(b')') {
+                    return unexpected();
+                }
+                wants_operand = false;
+            }
+            Kind::Operator => {
+                if wants_operand && !matches!(token.text, "+" | "-") {
+                    return unexpected();
+                }
+                wants_operand = true;
+            }
+            Kind::Comma => {
+                if wants_operand {
+                    return unexpected();
+                }
+                wants_operand = true;
+            }
+            Kind::Colon | Kind::At => wants_operand = true,
+        }
+    }
+    wants_operand.then(|| ("unexpected end of the expression".to_owned(), end))
+}
+
+/// Words after which an operand or a list follows.
+fn is_connective(word: &str) -> bool {
+    is_operator_word(word)
+        || ["by", "without", "on", "ignoring", "group_left", "group_right", "bool"]
+            .iter()
+            .any(|name| word.eq_ignore_ascii_case(name))
+}
+
+fn unary_plus(tokens: &[Token<'_>]) -> Vec<usize> {
+    let is_unary = |at: usize| match at.checked_sub(1).and_then(|before| tokens.get(before)) {
+        None => true,
+        Some(before) => {
+            matches!(before.kind, Kind::Open(_) | Kind::Operator | Kind::Comma)
+                || before.kind == Kind::Word && is_connective(before.text)
+        }
+    };
+    tokens
+        .iter()
+        .enumerate()
+        .filter(|&(at, token)| {
+            token.text == "+"
+                && is_unary(at)
+                && tokens.get(at + 1).is_some_and(|next| next.kind != Kind::Number)
+        })
+        .map(|(_, token)| token.position)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passes_ordinary_expressions() {
+        for text in [
+            "up",
+            r#"sum by (a) (rate(x{b=~"c|d", e!="f"}[5m] offset 1h @ start())) / 2"#,
+            "max_over_time(rate(x[1m])[1h:30s])",
+            "a:b:c + 1e-3 # comment with ( and \"",
+            "max_over_time(x[1h:])",
+        ] {
+            let scan = scan(text).expect(text);
+            assert_eq!(scan.suspect, None, "{text}");
+            assert_eq!(scan.unsupported, None, "{text}");
+        }
+    }
+
+    #[test]
+    fn names_the_place_of_the_usual_mistakes() {
+        let cases = [
+            ("sum(x", "\"(\" is never closed (at byte 3)"),
+            ("x)", "\")\" closes nothing (at byte 1)"),
+            ("x[5m)", "\")\" closes \"[\" opened at byte 1 (at byte 4)"),
+            ("x{a=\"b}", "unterminated string (at byte 4)"),
+            ("x $ y", "unexpected character '$' (at byte 2)"),
+            ("x[1e300]", "duration \"1e300\" out of range (at byte 2)"),
+            ("x offset 99999999999s", "duration \"99999999999s\" out of range (at byte 9)"),
+        ];
+        for (text, message) in cases {
+            assert_eq!(scan(text).expect_err(text).message, message, "{text}");
+        }
+        for (text, position) in [("a b", 2), ("a + * b", 4), ("sum(a,)", 6), ("a +", 3), ("1 ++ / 2", 5)] {
+            assert_eq!(scan(text).expect(text).suspect.expect(text).1, position, "{text}");
+        }
+    }
+
+    #[test]
+    fn refuses_what_would_exhaust_the_parser() {
+        let deep = format!("{}x{}", "(".repeat(129), ")".repeat(129));
+        assert!(scan(&deep).expect_err("deep").message.starts_with("more than 128 nested"));
+        let long = vec!["x"; 1_002].join("+");
+        assert!(scan(&long).expect_err("long").message.starts_with("more than 1000 operators"));
+        let unary = format!("{}x", "-".repeat(1_001));
+        assert!(scan(&unary).is_err());
+        let big = "x".repeat(64 * 1024 + 1);
+        assert!(scan(&big).is_err());
+    }
+}
