@@ -32,7 +32,7 @@ impl History {
             };
             for group in &index.groups {
                 let header = &group.header;
-                let known = index.streams.get(header.stream as usize).and_then(Option::as_ref);
+                let known = index.stream(header.stream);
                 let interval = known.map_or(0, |known| known.stream.spec.interval_ms);
                 if header.flags & FLAG_PAUSES == 0 {
                     spans.push((header.first_ms, reach(header.last_ms, interval)));

@@ -97,10 +97,6 @@ impl Body {
         })
     }
 
-    pub(crate) fn find(&self, series: SeriesId) -> Option<u32> {
-        self.by_series.get(&series).copied()
-    }
-
     /// Adds a row: (column, value) in any order, each column once.
     pub(crate) fn push(&mut self, t_ms: i64, values: impl Iterator<Item = (u32, f64)>) {
         let row = self.rows();
@@ -194,7 +190,7 @@ mod tests {
             (body.copy(b).values(), body.copy(b).runs),
             (vec![0.5, 0.25], Some(vec![0, 1, 2, 1]))
         );
-        assert_eq!(body.find(11), Some(b));
+        assert_eq!(body.column_of(11), b);
         assert_eq!(body.samples, 4);
     }
 }

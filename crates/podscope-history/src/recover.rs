@@ -61,7 +61,7 @@ pub(crate) fn recover(options: &Options, io: &dyn Io) -> Result<(Parts, Recovery
     let mut writer = Writer::new(options.chunk_rows);
     let mut lost = Lost::default();
     find_segments(dir, io, &names, &mut writer, &mut recovery, &mut lost);
-    replay_logs(dir, io, &names, &catalog, &mut writer, &mut recovery, &mut lost)?;
+    replay_logs(dir, io, &names, &catalog, &mut writer, &mut recovery, &mut lost);
 
     // The newest segments tell which series there are.
     for segment in writer.segments.values().rev().take(2) {
@@ -69,6 +69,9 @@ pub(crate) fn recover(options: &Options, io: &dyn Io) -> Result<(Parts, Recovery
             let newest = index.groups.iter().map(|group| group.header.last_ms).max();
             writer.newest_ms = writer.newest_ms.max(newest);
         }
+    }
+    for index in writer.segments.values().filter_map(|segment| segment.loaded()) {
+        index.bad.iter().for_each(|place| lost.note(0, place.clone()));
     }
     let mut trouble = recovery.memory_only.clone();
     if lock.is_some() {
@@ -78,12 +81,12 @@ pub(crate) fn recover(options: &Options, io: &dyn Io) -> Result<(Parts, Recovery
         });
         match renewed {
             Ok(()) => {
-                for (path, _) in std::mem::take(&mut writer.old_wals) {
-                    io.remove(&path).map_err(|source| HistoryError::Io {
-                        step: "remove the replayed log",
-                        path,
-                        source,
-                    })?;
+                for (path, len) in std::mem::take(&mut writer.old_wals) {
+                    if let Err(error) = io.remove(&path) {
+                        // Its rows are known by number: reading it again does no harm.
+                        tracing::warn!(path = %path.display(), %error, "cannot remove a replayed log");
+                        writer.old_wals.push((path, len));
+                    }
                 }
             }
             Err(error) => {
@@ -189,7 +192,7 @@ fn replay_logs(
     writer: &mut Writer,
     recovery: &mut Recovery,
     lost: &mut Lost,
-) -> Result<(), HistoryError> {
+) {
     let mut ids: Vec<u64> = names.iter().filter_map(|name| wal::parse_name(name)).collect();
     ids.sort_unstable();
     writer.next_wal = ids.last().map_or(1, |last| last + 1);
@@ -197,11 +200,18 @@ fn replay_logs(
     let mut incomplete = ids.is_empty() && !writer.segments.is_empty();
     for id in ids {
         let path = dir.join(wal::file_name(id));
-        let bytes = io::read_file(io, &path).map_err(|source| HistoryError::Io {
-            step: "read the log",
-            path: path.clone(),
-            source,
-        })?;
+        let bytes = match io::read_file(io, &path) {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                // The file stays where it is: the next start may read it.
+                let place = format!("{} could not be read: {error}", path.display());
+                tracing::error!(place, "rows of a log are missing");
+                lost.note(0, place.clone());
+                recovery.cut.push(place);
+                incomplete = true;
+                continue;
+            }
+        };
         writer.old_wals.push((path.clone(), bytes.len() as u64));
         logs.insert(id, (path, bytes));
     }
@@ -258,7 +268,6 @@ fn replay_logs(
             }
         });
     }
-    Ok(())
 }
 
 impl Survey {

@@ -48,6 +48,13 @@ pub(crate) struct Index {
     pub(crate) bad: Vec<String>,
 }
 
+impl Index {
+    /// A stream by its number in the file; `None` when its description is damaged.
+    pub(crate) fn stream(&self, number: u32) -> Option<&FileStream> {
+        self.streams.get(number as usize)?.as_ref()
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct Segment {
     pub(crate) path: PathBuf,

@@ -68,23 +68,39 @@ impl Query<'_> {
             .note_damage(reader.place(group, what), u64::from(bytes));
     }
 
-    /// The chunks of every stream that holds a wanted series, by stream.
+    /// The chunks of every stream that holds a wanted series, by stream. Also those without it: their rows tell where
+    /// the series ends.
     fn chunks(&mut self) -> Result<BTreeMap<u32, (Arc<Stream>, Vec<Chunk>)>, SourceError> {
         let view = self.history.view();
         let mut out: BTreeMap<u32, (Arc<Stream>, Vec<Chunk>)> = BTreeMap::new();
+        let mut indices = Vec::new();
         for segment in &view.segments {
             if segment.end_ms() <= self.start_ms || segment.start_ms() > self.end_ms {
                 continue;
             }
             self.budget.check()?;
-            let Some(index) = self.history.index(segment)? else {
-                continue;
+            let Some(index) = self.history.index(segment)? else { continue };
+            for known in index.streams.iter().flatten() {
+                if !out.contains_key(&known.stream.id)
+                    && known.columns.iter().any(|series| self.wanted(*series).is_some())
+                {
+                    out.insert(known.stream.id, (Arc::clone(&known.stream), Vec::new()));
+                }
+            }
+            indices.push((segment, index));
+        }
+        for head in &view.heads {
+            let holds = || head.body().columns.iter().any(|column| self.wanted(column.series).is_some());
+            if !out.contains_key(&head.stream.id) && holds() {
+                out.insert(head.stream.id, (Arc::clone(&head.stream), Vec::new()));
+            }
+        }
+        for (segment, index) in indices {
+            let hit = |group: &Group| {
+                self.overlaps(group.header.first_ms, group.header.last_ms)
+                    && index.stream(group.header.stream).is_some_and(|known| out.contains_key(&known.stream.id))
             };
-            if !index
-                .groups
-                .iter()
-                .any(|group| self.overlaps(group.header.first_ms, group.header.last_ms))
-            {
+            if !index.groups.iter().any(hit) {
                 continue;
             }
             let reader = match GroupReader::open(segment, &index, self.history.io()) {
@@ -97,25 +113,18 @@ impl Query<'_> {
             self.groups(&index, &reader, &mut out)?;
         }
         for head in &view.heads {
+            let Some((_, chunks)) = out.get_mut(&head.stream.id) else { continue };
             let body = head.body();
-            let (Some(first), Some(last)) = (body.times.first(), body.times.last()) else {
-                continue;
-            };
-            if !self.overlaps(*first, *last) {
-                continue;
+            let (Some(first), Some(last)) = (body.times.first(), body.times.last()) else { continue };
+            if self.overlaps(*first, *last) {
+                chunks.push(Chunk {
+                    place: Place::Head(Arc::clone(head)),
+                    epoch: head.epoch,
+                    first_row: head.first_row,
+                    follows_ms: head.follows.unwrap_or(*first),
+                    times: body.times.clone(),
+                });
             }
-            let chunk = Chunk {
-                place: Place::Head(Arc::clone(head)),
-                epoch: head.epoch,
-                first_row: head.first_row,
-                follows_ms: head.follows.unwrap_or(*first),
-                times: body.times.clone(),
-            };
-            drop(body);
-            out.entry(head.stream.id)
-                .or_insert_with(|| (Arc::clone(&head.stream), Vec::new()))
-                .1
-                .push(chunk);
         }
         for (_, chunks) in out.values_mut() {
             chunks.sort_by_key(|chunk| chunk.first_row);
@@ -133,26 +142,13 @@ impl Query<'_> {
         reader: &Arc<GroupReader>,
         out: &mut BTreeMap<u32, (Arc<Stream>, Vec<Chunk>)>,
     ) -> Result<(), SourceError> {
-        let wanted: Vec<bool> = index
-            .streams
-            .iter()
-            .map(|known| {
-                known
-                    .as_ref()
-                    .is_some_and(|known| known.columns.iter().any(|id| self.wanted(*id).is_some()))
-            })
-            .collect();
         for group in &index.groups {
             let header = &group.header;
-            let number = header.stream as usize;
-            if !self.overlaps(header.first_ms, header.last_ms)
-                || !wanted.get(number).copied().unwrap_or(false)
-            {
+            let Some(known) = index.stream(header.stream) else { continue };
+            let Some((_, chunks)) = out.get_mut(&known.stream.id) else { continue };
+            if !self.overlaps(header.first_ms, header.last_ms) {
                 continue;
             }
-            let Some(Some(known)) = index.streams.get(number) else {
-                continue;
-            };
             let times = reader
                 .times(group, &mut self.codec)
                 .map_err(|error| self.failed(reader.place(group, "timestamps"), &error))?;
@@ -160,7 +156,7 @@ impl Query<'_> {
                 self.skip(reader, group, "the timestamps are damaged", header.len);
                 continue;
             };
-            let chunk = Chunk {
+            chunks.push(Chunk {
                 place: Place::Group {
                     reader: Arc::clone(reader),
                     group: *group,
@@ -170,11 +166,7 @@ impl Query<'_> {
                 first_row: header.first_row,
                 follows_ms: header.follows_ms,
                 times,
-            };
-            out.entry(known.stream.id)
-                .or_insert_with(|| (Arc::clone(&known.stream), Vec::new()))
-                .1
-                .push(chunk);
+            });
         }
         Ok(())
     }

@@ -1,5 +1,7 @@
 //! What the tests share: rows from lists, everything read back, and a plain model of what reading has to give.
-#![allow(dead_code, reason = "every test binary uses its own part")]
+
+pub(crate) mod faults;
+pub(crate) mod memory;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -14,9 +16,9 @@ use podscope_model::sample::STALE;
 use podscope_model::source::{Budget, Select, SeriesSource};
 
 /// Samples by series text; values by their bits.
-pub type Samples = BTreeMap<String, Vec<(i64, u64)>>;
+pub(crate) type Samples = BTreeMap<String, Vec<(i64, u64)>>;
 
-pub fn metric(name: &str) -> Arc<ForeignMetric> {
+pub(crate) fn metric(name: &str) -> Arc<ForeignMetric> {
     Arc::new(ForeignMetric {
         name: name.to_owned(),
         kind: Kind::Gauge,
@@ -25,15 +27,15 @@ pub fn metric(name: &str) -> Arc<ForeignMetric> {
     })
 }
 
-pub fn spec(name: &str) -> StreamSpec {
+pub(crate) fn spec(name: &str) -> StreamSpec {
     StreamSpec { name: name.into(), job: "node".into(), interval_ms: 1000 }
 }
 
-pub fn options(dir: &Path) -> Options {
+pub(crate) fn options(dir: &Path) -> Options {
     Options { chunk_rows: 20, sync_interval: Duration::ZERO, free_space_floor: 0, ..Options::new(dir) }
 }
 
-pub fn row_of(values: &[(u32, f64)]) -> Row {
+pub(crate) fn row_of(values: &[(u32, f64)]) -> Row {
     let metric = metric("m");
     let mut row = Row::new();
     for (column, value) in values {
@@ -42,20 +44,20 @@ pub fn row_of(values: &[(u32, f64)]) -> Row {
     row
 }
 
-pub fn series_name(column: u32) -> String {
+pub(crate) fn series_name(column: u32) -> String {
     format!("m{{column=\"{column}\",job=\"node\"}}")
 }
 
-pub fn open(options: &Options) -> History {
+pub(crate) fn open(options: &Options) -> History {
     History::open(options.clone()).expect("opens").0
 }
 
 /// Everything with `start_ms < t <= end_ms`.
-pub fn read(history: &History, start_ms: i64, end_ms: i64) -> Samples {
+pub(crate) fn read(history: &History, start_ms: i64, end_ms: i64) -> Samples {
     read_matching(history, &[Matcher::equal("__name__", "m")], start_ms, end_ms)
 }
 
-pub fn read_matching(history: &History, matchers: &[Matcher], start_ms: i64, end_ms: i64) -> Samples {
+pub(crate) fn read_matching(history: &History, matchers: &[Matcher], start_ms: i64, end_ms: i64) -> Samples {
     let mut out = Samples::new();
     let select = Select { matchers, start_ms, end_ms, step_ms: 1, function: None };
     history
@@ -72,10 +74,10 @@ pub fn read_matching(history: &History, matchers: &[Matcher], start_ms: i64, end
 }
 
 /// One row as the model keeps it.
-pub type ModelRow = (i64, BTreeMap<u32, f64>);
+pub(crate) type ModelRow = (i64, BTreeMap<u32, f64>);
 
 /// What reading a single stream of rows in order of time has to give.
-pub fn model(rows: &[ModelRow], start_ms: i64, end_ms: i64) -> Samples {
+pub(crate) fn model(rows: &[ModelRow], start_ms: i64, end_ms: i64) -> Samples {
     let mut out = Samples::new();
     let mut valid: BTreeMap<u32, bool> = BTreeMap::new();
     for (t_ms, values) in rows.iter().filter(|(t_ms, _)| (start_ms + 1..=end_ms).contains(t_ms)) {
@@ -93,6 +95,6 @@ pub fn model(rows: &[ModelRow], start_ms: i64, end_ms: i64) -> Samples {
     out
 }
 
-pub fn row_from(values: &BTreeMap<u32, f64>) -> Row {
+pub(crate) fn row_from(values: &BTreeMap<u32, f64>) -> Row {
     row_of(&values.iter().map(|(column, value)| (*column, *value)).collect::<Vec<_>>())
 }

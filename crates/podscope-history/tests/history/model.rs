@@ -1,11 +1,9 @@
 //! Whatever is appended, in whatever order of joins, leaves, seals and restarts, comes back as a plain model says.
 
-mod support;
-
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
-use support::{ModelRow, model, open, options, read, row_from, spec};
+use crate::support::{ModelRow, model, open, options, read, row_from, spec};
 
 #[derive(Clone, Debug)]
 enum Step {

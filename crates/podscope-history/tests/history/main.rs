@@ -1,0 +1,7 @@
+//! The history as a whole, through its public interface.
+
+mod damage;
+mod model;
+mod power_cut;
+mod semantics;
+mod support;
