@@ -184,7 +184,7 @@ impl<'a> Query<'a> {
             let points = cells.div_ceil(series.max(1));
             return Err(QueryError::TooManyCells { series, points, cells, max: self.max_cells });
         }
-        Ok(self.frames(answer, &expr, grid, self.step_ms, None))
+        Ok(self.frames(answer, &expr, grid, self.step_ms, true, None))
     }
 
     async fn range(&self) -> Result<Vec<Frame>, QueryError> {
@@ -213,7 +213,7 @@ impl<'a> Query<'a> {
             // More series than were expected: once more with a wider step. It grows each time, so this ends.
             if self.fitting_step(grid, series)?.is_none() {
                 let notice = self.widening_notice(step_ms, series);
-                return Ok(self.frames(answer, &expr, grid, step_ms, notice));
+                return Ok(self.frames(answer, &expr, grid, step_ms, false, notice));
             }
         }
     }
@@ -286,6 +286,7 @@ impl<'a> Query<'a> {
         expr: &str,
         grid: Grid,
         step_ms: i64,
+        instant: bool,
         widened: Option<Notice>,
     ) -> Vec<Frame> {
         self.metrics.missing(answer.completeness.missing.len());
@@ -298,6 +299,7 @@ impl<'a> Query<'a> {
             legend: &self.model.legend,
             expr,
             grid,
+            instant,
             step_ms,
             for_expression: self.asked.for_expression(),
             unit: self.unit,

@@ -7,7 +7,6 @@
 mod inventory;
 mod params;
 mod prometheus;
-mod values;
 
 use std::io::Write;
 
@@ -28,17 +27,18 @@ const GZIP_FROM: usize = 1024;
 /// An answer before it becomes bytes.
 struct Reply {
     status: u16,
-    body: Value,
+    /// JSON.
+    body: String,
 }
 
 impl Reply {
-    fn ok(body: Value) -> Self {
-        Self { status: 200, body }
+    fn ok(body: &Value) -> Self {
+        Self { status: 200, body: body.to_string() }
     }
 
     /// An error in the form of the Prometheus HTTP API.
-    fn error(status: u16, kind: &str, message: impl Into<String>) -> Self {
-        Self { status, body: json!({ "status": "error", "errorType": kind, "error": message.into() }) }
+    fn error(status: u16, kind: &str, message: impl AsRef<str>) -> Self {
+        Self { status, body: podscope_promql::api_json::error(kind, message.as_ref()) }
     }
 }
 
@@ -46,7 +46,7 @@ impl Reply {
 pub async fn answer(plugin: &Plugin, request: ResourceRequest) -> ResourceResponse {
     let gzip = request.gzip;
     let reply = route(plugin, &request).await;
-    let body = reply.body.to_string().into_bytes();
+    let body = reply.body.into_bytes();
     let (content_encoding, body) = match gzip.then(|| compress(&body)).flatten() {
         Some(small) => (Some("gzip"), small),
         None => (None, body),
@@ -76,8 +76,8 @@ async fn route(plugin: &Plugin, request: &ResourceRequest) -> Reply {
     let params = Params::read(request);
     let path = request.path.trim_matches('/');
     match path {
-        "parse" => return Reply::ok(parse(params.get("expr").unwrap_or_default())),
-        "functions" => return Reply::ok(json!(podscope_promql::function_names())),
+        "parse" => return Reply::ok(&parse(params.get("expr").unwrap_or_default())),
+        "functions" => return Reply::ok(&json!(podscope_promql::function_names())),
         _ => {}
     }
     if path != "inventory" && !prometheus::knows(path) {
@@ -88,7 +88,7 @@ async fn route(plugin: &Plugin, request: &ResourceRequest) -> Reply {
         Err(error) => return Reply::error(error.status(), "bad_data", error.text()),
     };
     match path {
-        "inventory" => Reply::ok(inventory::list(&instance).await),
+        "inventory" => Reply::ok(&inventory::list(&instance).await),
         _ => prometheus::answer(&instance, path, &params).await,
     }
 }

@@ -7,11 +7,11 @@ use podscope_model::catalog::Unit;
 use podscope_model::leaf::{Annotation, ApiErrorKind};
 use podscope_model::matcher::Matcher;
 use podscope_model::sample::Grid;
-use podscope_promql::EvalError;
+use podscope_promql::{EvalError, api_json};
 use serde_json::{Map, Value, json};
 
 use super::params::Params;
-use super::{Reply, values};
+use super::Reply;
 use crate::error::chain;
 use crate::instances::Instance;
 
@@ -52,7 +52,7 @@ pub(super) async fn answer(instance: &Arc<Instance>, path: &str, params: &Params
     answered.unwrap_or_else(|error| error)
 }
 
-fn bad(message: impl Into<String>) -> Reply {
+fn bad(message: impl AsRef<str>) -> Reply {
     Reply::error(400, "bad_data", message)
 }
 
@@ -90,7 +90,7 @@ fn success(data: Value, completeness: &Completeness, annotations: &[Annotation])
             body.insert(key.to_owned(), json!(list));
         }
     }
-    Reply::ok(Value::Object(body))
+    Reply::ok(&Value::Object(body))
 }
 
 /// A list, cut at the `limit` parameter with a warning, as Prometheus does.
@@ -181,7 +181,7 @@ fn expression(params: &Params) -> Result<&str, Reply> {
 async fn query(instance: &Instance, params: &Params) -> Answered {
     let expr = expression(params)?;
     let time = params.time_ms("time").map_err(bad)?.unwrap_or_else(now_ms);
-    evaluate(instance, expr, Grid::instant(time), params).await
+    evaluate(instance, expr, Grid::instant(time), false, params).await
 }
 
 async fn query_range(instance: &Instance, params: &Params) -> Answered {
@@ -201,16 +201,17 @@ async fn query_range(instance: &Instance, params: &Params) -> Answered {
             grid.step_ms
         )));
     }
-    evaluate(instance, expr, grid, params).await
+    evaluate(instance, expr, grid, true, params).await
 }
 
-async fn evaluate(instance: &Instance, expr: &str, grid: Grid, params: &Params) -> Answered {
+async fn evaluate(instance: &Instance, expr: &str, grid: Grid, range: bool, params: &Params) -> Answered {
     let lookback = params.duration_ms("lookback_delta").map_err(bad)?;
     let query = FleetQuery {
         lookback_ms: lookback.unwrap_or(instance.settings.lookback_ms),
         ..FleetQuery::new(expr, grid)
     };
     let answer = instance.fleet.query(query).await.map_err(|error| failed(&error))?;
-    let data = values::data(answer.outcome.value, grid);
-    Ok(success(data, &answer.completeness, &answer.outcome.annotations))
+    let mut outcome = answer.outcome;
+    outcome.annotations.extend(answer.completeness.notice().map(Annotation::Warning));
+    Ok(Reply { status: 200, body: api_json::success(&outcome, grid, range) })
 }

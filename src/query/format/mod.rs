@@ -22,6 +22,8 @@ pub struct Shape<'a> {
     /// The expression as it was evaluated, macros replaced.
     pub expr: &'a str,
     pub grid: Grid,
+    /// One evaluation instead of a range, whatever the grid.
+    pub instant: bool,
     /// The step; of an instant query too.
     pub step_ms: i64,
     /// The answer goes to an alert rule or expression, not to a panel.
@@ -55,7 +57,7 @@ impl Shape<'_> {
 
 /// Makes the frames. At least one: no data is a frame without fields, which says so to panels and alerts alike.
 pub fn frames(value: Value, shape: &Shape<'_>) -> Vec<Frame> {
-    let result_type = match (&value, shape.grid.is_instant()) {
+    let result_type = match (&value, shape.instant) {
         (Value::String(_), _) => "string",
         (Value::Samples(_), _) | (_, false) => "matrix",
         (Value::Scalar(_), true) => "scalar",

@@ -53,7 +53,7 @@ pub(super) fn for_panel(lines: Vec<Line>, shape: &Shape<'_>, meta: &Meta) -> Vec
         return own_times(lines, shape, &meta);
     }
     meta.frame_type =
-        Some(if shape.grid.is_instant() { FrameType::NumericWide } else { FrameType::TimeSeriesWide });
+        Some(if shape.instant { FrameType::NumericWide } else { FrameType::TimeSeriesWide });
     let mut fields = Vec::with_capacity(lines.len() + 1);
     fields.push(shape.time(shape.grid.times().collect::<Vec<i64>>()));
     fields.extend(lines.into_iter().map(|line| column(line.labels, line.values, shape)));
@@ -63,7 +63,7 @@ pub(super) fn for_panel(lines: Vec<Line>, shape: &Shape<'_>, meta: &Meta) -> Vec
 /// Frames an expression can read without guessing: numbers for an instant query, else one frame per series without
 /// empty cells.
 pub(super) fn for_expression(lines: Vec<Line>, shape: &Shape<'_>, meta: &Meta) -> Vec<Frame> {
-    if lines.iter().any(|line| line.times.is_some()) || !shape.grid.is_instant() {
+    if lines.iter().any(|line| line.times.is_some()) || !shape.instant {
         return own_times(lines, shape, meta);
     }
     let mut meta = meta.clone();

@@ -1,0 +1,3 @@
+//! The plugin as Grafana sees it. One binary: one link.
+
+mod plugin;
