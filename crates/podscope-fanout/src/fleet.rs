@@ -9,9 +9,11 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::{Shared, WeakShared, join_all};
+use podscope_model::catalog;
 use podscope_model::leaf::{
     AgentApi, Annotation, ApiError, ApiErrorKind, LeafAnswer, LeafQuery, LeafValue, Limits, Shape,
 };
+use podscope_model::matcher::{Matcher, fixed_name};
 use podscope_model::sample::Grid;
 use podscope_model::source::{Budget, Cancel};
 use podscope_promql::{Options, Outcome, Plan, Value, ValueType};
@@ -164,6 +166,12 @@ impl Fleet {
         self.inner.config.max_in_flight - self.inner.gate.available_permits()
     }
 
+    /// Askers of queries under way now; those who share one count each.
+    pub fn waiting(&self) -> usize {
+        let running = self.inner.running.lock().unwrap_or_else(PoisonError::into_inner);
+        running.values().map(|entry| entry.waiters).sum()
+    }
+
     /// Evaluates one expression over the fleet. Identical queries under way share one answer; dropping the future
     /// cancels the work once nobody else waits for it.
     ///
@@ -243,7 +251,12 @@ async fn run(inner: &Arc<Inner>, query: FleetQuery, limits: Limits) -> Result<Fl
     if inner.nodes.is_empty() && (plan.needs_up || !plan.fragments.is_empty()) {
         return Err(FleetError::NoTargets);
     }
-    let (kept, completeness) = ask_leaves(inner, &query, &plan, limits, deadline).await?;
+    let (kept, mut completeness) = ask_leaves(inner, &query, &plan, limits, deadline).await?;
+    if only_up(&plan) {
+        // Who is silent is what such a query reports: it is not missing from the answer, it is the answer.
+        completeness.answered = completeness.expected;
+        completeness.missing.clear();
+    }
     if completeness.answered == 0 && completeness.expected > 0 && !plan.needs_up {
         return Err(FleetError::NoneAnswered(completeness));
     }
@@ -265,6 +278,8 @@ async fn run(inner: &Arc<Inner>, query: FleetQuery, limits: Limits) -> Result<Fl
         });
     }
     let root_started = Instant::now();
+    // The root has a time of its own: a leaf that used up all of its own must not cost the others' answers.
+    let deadline = root_started + timeout;
     let (mut outcome, root_samples) = finish(inner, &query, plan, answers, limits, deadline).await?;
     outcome.annotations.append(&mut annotations);
     outcome.annotations.sort();
@@ -277,6 +292,17 @@ async fn run(inner: &Arc<Inner>, query: FleetQuery, limits: Limits) -> Result<Fl
         completeness,
         stats,
     })
+}
+
+/// Whether the leaves are asked for nothing but series called `up`. The one of `job="node"` is made at the root, for
+/// silent nodes too; others are what a leaf may have scraped.
+fn only_up(plan: &Plan) -> bool {
+    let fixed = |matchers: &Vec<Matcher>| fixed_name(matchers) == Some(catalog::agent::UP.name);
+    plan.needs_up
+        && plan
+            .fragments
+            .iter()
+            .all(|fragment| fragment.selectors.iter().all(fixed))
 }
 
 /// Sends every fragment to every leaf that can match it.
@@ -479,9 +505,12 @@ async fn finish(
         query.lookback_ms,
         token,
     );
-    let left = deadline.saturating_duration_since(Instant::now());
-    let left_ms = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
-    let budget = Budget::new(limits.max_samples, limits.max_series, Some(left_ms), cancel);
+    let budget = Budget::new(
+        limits.max_samples,
+        limits.max_series,
+        Some(limits.timeout_ms),
+        cancel,
+    );
     let work = move || {
         let outcome = podscope_promql::finish(&plan, answers, &source, &budget)?;
         Ok((outcome, budget.samples_read(), source.silent()))

@@ -238,3 +238,50 @@ async fn probe(node: Weak<Node>, timeout: Duration) {
         pause = (pause * 2).min(PROBE_SLOWEST);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use podscope_model::leaf::{LeafAnswer, LeafQuery, NodeInfo, SeriesAnswer, SeriesQuery};
+
+    use super::*;
+
+    /// Never answers.
+    struct Dead;
+
+    fn dead<'a, T: 'a>() -> LeafFuture<'a, T> {
+        Box::pin(async { Err(LeafFailure::miss(ApiErrorKind::Unreachable, "dead")) })
+    }
+
+    impl Leaf for Dead {
+        fn query(&self, _: LeafQuery) -> LeafFuture<'_, LeafAnswer> {
+            dead()
+        }
+
+        fn series(&self, _: SeriesQuery) -> LeafFuture<'_, SeriesAnswer> {
+            dead()
+        }
+
+        fn info(&self) -> LeafFuture<'_, NodeInfo> {
+            dead()
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_probe_goes_on_while_its_fleet_lives_and_ends_with_it() {
+        let node = Node::new(
+            TargetSpec::new("http://a:1"),
+            "a:1".to_owned(),
+            PROBE_SLOWEST,
+            Box::new(Dead),
+        );
+        let probing = tokio::spawn(probe(Arc::downgrade(&node), PROBE_SLOWEST));
+        tokio::time::sleep(PROBE_SLOWEST * 10).await;
+        assert!(!probing.is_finished());
+        assert_eq!(node.state().open.as_deref(), Some("dead"));
+        drop(node);
+        tokio::time::timeout(PROBE_SLOWEST * 2, probing)
+            .await
+            .expect("it ends")
+            .expect("without a panic");
+    }
+}
