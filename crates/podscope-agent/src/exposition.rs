@@ -65,6 +65,11 @@ impl Exposition {
         }
     }
 
+    /// The families' names, in order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.families.keys().map(String::as_str)
+    }
+
     /// The body of the answer.
     pub fn render(&self, format: Format) -> String {
         let samples: usize = self.families.values().map(Vec::len).sum();

@@ -18,6 +18,7 @@
 //! [`http::router`] to serve it.
 
 pub mod agent;
+mod alone;
 mod api;
 pub mod cli;
 pub mod config;

@@ -10,7 +10,7 @@ use podscope_promql::{Options, Parsed, ValueType};
 
 use super::answer::{Answer, ApiFault, json};
 use super::params::Params;
-use crate::labelled::LabelledSource;
+use crate::alone::AloneSource;
 use crate::schedule::now_ms;
 use crate::state::AgentState;
 
@@ -75,7 +75,7 @@ async fn answer(state: &Arc<AgentState>, params: &Params, parsed: Parsed, grid: 
     let limit = params.limit()?;
     let owner = Arc::clone(state);
     let work = move |budget: &Budget| {
-        let source = LabelledSource::new(&**owner.history(), owner.own_labels());
+        let source = AloneSource::new(owner.history(), owner.own_labels());
         let mut outcome = podscope_promql::evaluate(&parsed, grid, options, &source, budget)
             .map_err(|error| ApiFault::of_eval(&error))?;
         limit_series(&mut outcome, limit);

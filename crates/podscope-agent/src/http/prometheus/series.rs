@@ -13,7 +13,7 @@ use podscope_model::source::Budget;
 use super::answer::{Answer, ApiFault, success};
 use super::params::Params;
 use crate::api::list_series;
-use crate::labelled::LabelledSource;
+use crate::alone::AloneSource;
 use crate::state::AgentState;
 
 /// Before and after all that is stored, yet far from overflow.
@@ -99,7 +99,7 @@ async fn find(state: &Arc<AgentState>, params: &Params) -> Result<Vec<Labels>, A
         SeriesQuery { selectors, start_ms: start_ms - 1, end_ms, target: Target::default(), user: None, limits };
     let owner = Arc::clone(state);
     let work = move |budget: &Budget| {
-        let source = LabelledSource::new(&**owner.history(), owner.own_labels());
+        let source = AloneSource::new(owner.history(), owner.own_labels());
         list_series(&source, &query, budget).map_err(|error| ApiFault::of_source(&error))
     };
     state.queries().run(limits, work).await.map_err(|error| ApiFault::of_run(&error))?

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::answer::{Answer, ApiFault, success};
 use super::params::Params;
-use crate::labelled::LabelledSource;
+use crate::alone::AloneSource;
 use crate::schedule::now_ms;
 use crate::state::AgentState;
 
@@ -120,7 +120,7 @@ pub(crate) async fn tsdb(State(state): State<Arc<AgentState>>, request: Request)
     let newest = stats.newest_ms.unwrap_or_default();
     let owner = Arc::clone(&state);
     let work = move |budget: &Budget| {
-        let source = LabelledSource::new(&**owner.history(), owner.own_labels());
+        let source = AloneSource::new(owner.history(), owner.own_labels());
         source.series(&[], newest - HOUR_MS, newest, budget).map_err(|error| ApiFault::of_source(&error))
     };
     let limits = state.live().limits.wire();

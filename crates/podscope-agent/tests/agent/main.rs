@@ -1,0 +1,12 @@
+//! The agent from outside: its configuration, its HTTP surface, its schedule, its program.
+
+mod cluster;
+mod config;
+mod golden;
+mod http;
+mod kill;
+mod metrics;
+mod program;
+mod prometheus;
+mod schedule;
+mod security;

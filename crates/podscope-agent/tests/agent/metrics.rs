@@ -1,0 +1,133 @@
+//! `/metrics`: the form of the answer, what `promtool` thinks of it, and a captured machine's whole output.
+
+use std::collections::BTreeSet;
+use std::io::Write;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
+use podscope_agent::driver::Driver;
+use podscope_agent::self_metrics::SelfCollector;
+use podscope_collect::gpu::{DirectGpuCollector, sim::SimGpus};
+use podscope_collect::{Collector, HostConfig, RealFs, host_collectors};
+use podscope_model::catalog::Job;
+
+use crate::cluster::{Node, T0};
+
+/// A node with this machine's host collectors, eight simulated GPUs and the agent's own metrics, collected twice.
+fn whole() -> Node {
+    let node = Node::new();
+    let mut collectors = host_collectors(Arc::new(RealFs::new("/proc", "/sys", "/")), &HostConfig::default());
+    collectors.push(Box::new(DirectGpuCollector::new(SimGpus::new(8, "NVIDIA H200", 1).nvml(), "n1")));
+    collectors.push(Box::new(SelfCollector::new(&node.state, true)));
+    let mut drivers: Vec<Driver> = collectors.into_iter().map(|collector| driver(&node, collector)).collect();
+    for second in 0..2 {
+        drivers.iter_mut().for_each(|driver| driver.tick(T0 + 1000 * second));
+    }
+    node
+}
+
+fn driver(node: &Node, collector: Box<dyn Collector>) -> Driver {
+    let descriptor = collector.descriptor();
+    let stream = node.state.add_stream(descriptor.name, descriptor.job, descriptor.interval_ms);
+    Driver::new(collector, stream)
+}
+
+/// Names of the families, by their TYPE lines.
+fn families(text: &str) -> BTreeSet<&str> {
+    text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect()
+}
+
+#[tokio::test]
+async fn one_jobs_metrics_can_be_asked_for() {
+    let node = whole();
+    let all = node.get("/metrics").await;
+    assert_eq!(all.content_type, "text/plain; version=0.0.4; charset=utf-8");
+    let mut seen = 0;
+    for (job, some) in [("node", "node_cpu_seconds_total"), ("dcgm", "DCGM_FI_DEV_GPU_UTIL"), ("podscope", "podscope_build_info")] {
+        let one = node.get(&format!("/metrics?job={job}")).await;
+        let names = families(one.text());
+        assert!(names.contains(some), "{some} is not in {names:?}");
+        assert!(names.is_subset(&families(all.text())));
+        seen += names.len();
+    }
+    assert_eq!(seen, families(all.text()).len(), "the jobs share no family");
+    let two = node.get("/metrics?job=node&job=dcgm").await;
+    assert!(families(two.text()).contains("DCGM_FI_DEV_GPU_UTIL"));
+    let none = node.get("/metrics?job=vllm").await;
+    assert_eq!(none.status, StatusCode::BAD_REQUEST);
+    assert!(none.text().contains("there are: node, dcgm, podscope"), "{}", none.text());
+}
+
+#[tokio::test]
+async fn series_carry_no_label_that_the_scraper_adds() {
+    let node = whole();
+    let answer = node.get("/metrics").await;
+    for label in ["instance=", "job=", "rack="] {
+        for before in ["{", ","] {
+            assert!(!answer.text().contains(&format!("{before}{label}")), "{label}");
+        }
+    }
+    assert!(answer.text().lines().count() > 300, "a whole machine");
+}
+
+#[tokio::test]
+async fn openmetrics_is_answered_to_who_asks_for_it() {
+    let node = whole();
+    let request = Request::get("/metrics").header("host", "localhost").header("accept", "application/openmetrics-text; version=1.0.0");
+    let answer = node.send(request.body(Body::empty()).expect("a request")).await;
+    assert_eq!(answer.content_type, "application/openmetrics-text; version=1.0.0; charset=utf-8");
+    assert!(answer.text().ends_with("# EOF\n"));
+    assert!(answer.text().contains("# TYPE node_cpu_seconds counter\n# UNIT node_cpu_seconds seconds\n"));
+    assert!(answer.text().contains("\nnode_cpu_seconds_total{cpu=\"0\",mode=\"idle\"} "));
+}
+
+#[tokio::test]
+async fn the_inventory_lists_the_gpus() {
+    let node = whole();
+    let info = node.get("/v1/info").await.json();
+    let gpus = info["gpus"].as_array().expect("a list");
+    assert_eq!(gpus.len(), 8);
+    assert_eq!(gpus[3]["index"], 3);
+    assert_eq!(gpus[3]["model"], "NVIDIA H200");
+    assert!(gpus[3]["uuid"].as_str().expect("a text").starts_with("GPU-"));
+}
+
+/// What `promtool check metrics` finds, against the committed list of names that others gave: node_exporter's and
+/// dcgm-exporter's.
+#[tokio::test]
+async fn promtool_objects_to_inherited_names_only() {
+    let node = whole();
+    let text = node.get("/metrics").await;
+    let promtool = Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    let mut promtool = match promtool {
+        Ok(promtool) => promtool,
+        Err(error) => {
+            let required = std::env::var("PODSCOPE_REQUIRE_PEERS").is_ok_and(|value| value == "1");
+            assert!(!required, "promtool is needed here: {error}");
+            eprintln!("SKIPPED: no promtool on this machine");
+            return;
+        }
+    };
+    promtool.stdin.take().expect("piped").write_all(&text.body).expect("it reads");
+    let output = promtool.wait_with_output().expect("it ends");
+    let found = String::from_utf8([output.stdout, output.stderr].concat()).expect("text");
+    let inherited = include_str!("golden/promtool-inherited.txt");
+    let inherited: BTreeSet<&str> = inherited.lines().filter(|line| !line.starts_with('#')).collect();
+    let objections: BTreeSet<&str> = found.lines().collect();
+    let new: Vec<&&str> = objections.difference(&inherited).collect();
+    assert!(new.is_empty(), "promtool objects to:\n{new:#?}");
+    // 3: objections to names, and no failure to parse.
+    assert!(matches!(output.status.code(), Some(0 | 3)), "{found}");
+    let families: BTreeSet<&str> = node.state.exposition(|job| job == Job::Podscope).names().collect();
+    assert!(
+        inherited.iter().all(|line| families.iter().all(|name| !line.starts_with(&format!("{name} ")))),
+        "our own names are no inheritance"
+    );
+}
