@@ -1,1 +1,26 @@
-//! podscope-collect
+//! Readers and collectors of one node: host and GPU.
+//!
+//! | module | what it holds |
+//! | --- | --- |
+//! | [`collector`] | the contract: [`Collector`], its [`Descriptor`], the three states |
+//! | [`fs`] | the machine as collectors see it: real, captured or simulated |
+//! | [`config`] | what the operator may decide: [`HostConfig`] |
+//! | [`registry`] | the list of host collectors |
+//! | [`gpu`] | NVML, real and simulated, in a child process or in this one |
+//! | [`contract`] | the checks every collector has to pass, for tests |
+
+pub mod collector;
+pub mod config;
+pub mod contract;
+pub mod error;
+pub mod fs;
+pub mod gpu;
+mod host;
+pub mod registry;
+mod text;
+
+pub use collector::{Collector, Descriptor, Support};
+pub use config::{ConfigError, HostConfig, Pattern};
+pub use error::CollectError;
+pub use fs::{HostFs, MemFs, Mount, RealFs, Uname, VfsStat};
+pub use registry::{host_collectors, host_descriptors};

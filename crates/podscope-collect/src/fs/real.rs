@@ -1,0 +1,233 @@
+//! The machine the process runs on, or a copy of one below a folder.
+
+use std::borrow::Cow;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
+
+use rustc_hash::FxHashMap;
+
+use super::{HostFs, Uname, VfsStat};
+
+/// Hot files kept open at most; further ones are opened for each read.
+const OPEN_FILES: usize = 512;
+
+/// Room for one read of most files below `/proc`.
+const READ_STEP: usize = 8 * 1024;
+
+/// The real machine. `/proc`, `/sys` and everything else may lie elsewhere: mounted into a container, or captured.
+#[derive(Debug)]
+pub struct RealFs {
+    proc: PathBuf,
+    sys: PathBuf,
+    root: PathBuf,
+    /// Opening a file below `/proc` or `/sys` costs as much as reading it.
+    open: Mutex<FxHashMap<Box<str>, Arc<File>>>,
+}
+
+impl Default for RealFs {
+    fn default() -> Self {
+        Self::new("/proc", "/sys", "/")
+    }
+}
+
+impl RealFs {
+    /// `proc` and `sys` are the places of procfs and sysfs, `root` that of the node's own file system.
+    pub fn new(proc: impl Into<PathBuf>, sys: impl Into<PathBuf>, root: impl Into<PathBuf>) -> Self {
+        Self { proc: proc.into(), sys: sys.into(), root: root.into(), open: Mutex::default() }
+    }
+
+    /// Where a path of the node lies for this process.
+    fn real<'p>(&self, path: &'p str) -> Cow<'p, Path> {
+        for (prefix, place) in [("/proc", &self.proc), ("/sys", &self.sys), ("", &self.root)] {
+            let Some(rest) = path.strip_prefix(prefix).filter(|rest| rest.is_empty() || rest.starts_with('/'))
+            else {
+                continue;
+            };
+            let unchanged = if prefix.is_empty() { "/" } else { prefix };
+            if place.as_os_str() == unchanged {
+                return Cow::Borrowed(Path::new(path));
+            }
+            return Cow::Owned(place.join(rest.trim_start_matches('/')));
+        }
+        Cow::Borrowed(Path::new(path))
+    }
+
+    fn opened(&self, path: &str) -> io::Result<(Arc<File>, bool)> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(file) = open.get(path) {
+            return Ok((Arc::clone(file), true));
+        }
+        let file = Arc::new(File::open(self.real(path))?);
+        if open.len() < OPEN_FILES {
+            open.insert(path.into(), Arc::clone(&file));
+        }
+        Ok((file, false))
+    }
+
+    fn close(&self, path: &str) {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(path);
+    }
+}
+
+/// Reads from the start of an open file: files of procfs and sysfs are made anew when read at offset 0.
+fn read_from_start(file: &File, buffer: &mut Vec<u8>) -> io::Result<()> {
+    let mut filled = 0;
+    loop {
+        if buffer.len() - filled < READ_STEP / 2 {
+            buffer.resize(buffer.len() + READ_STEP, 0);
+        }
+        match file.read_at(&mut buffer[filled..], filled as u64) {
+            Ok(0) => break,
+            Ok(read) => filled += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => {
+                buffer.clear();
+                return Err(error);
+            }
+        }
+    }
+    buffer.truncate(filled);
+    Ok(())
+}
+
+impl HostFs for RealFs {
+    fn read(&self, path: &str, buffer: &mut Vec<u8>) -> io::Result<()> {
+        buffer.clear();
+        File::open(self.real(path))?.read_to_end(buffer).map(|_| ())
+    }
+
+    fn read_hot(&self, path: &str, buffer: &mut Vec<u8>) -> io::Result<()> {
+        let (file, was_open) = self.opened(path)?;
+        let result = read_from_start(&file, buffer);
+        if result.is_err() {
+            // A device that was unplugged and came back has new files under the old names.
+            self.close(path);
+            if was_open {
+                let (file, _) = self.opened(path)?;
+                return read_from_start(&file, buffer).inspect_err(|_| self.close(path));
+            }
+        }
+        result
+    }
+
+    fn list(&self, path: &str) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in std::fs::read_dir(self.real(path))? {
+            names.push(entry?.file_name().to_string_lossy().into_owned());
+        }
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    fn canonicalize(&self, path: &str) -> io::Result<String> {
+        let real = std::fs::canonicalize(self.real(path))?;
+        for (prefix, place) in [("/proc", &self.proc), ("/sys", &self.sys), ("", &self.root)] {
+            let Ok(place) = std::fs::canonicalize(place) else { continue };
+            if let Ok(rest) = real.strip_prefix(&place) {
+                return Ok(Path::new("/").join(prefix.trim_start_matches('/')).join(rest).to_string_lossy().into());
+            }
+        }
+        Ok(real.to_string_lossy().into_owned())
+    }
+
+    fn exists(&self, path: &str) -> bool {
+        self.real(path).try_exists().unwrap_or(false)
+    }
+
+    fn statvfs(&self, mount_point: &str) -> io::Result<VfsStat> {
+        let stat = rustix::fs::statfs(self.real(mount_point).as_ref())?;
+        Ok(VfsStat {
+            block_size: u64::try_from(stat.f_bsize).unwrap_or(0),
+            blocks: stat.f_blocks,
+            blocks_free: stat.f_bfree,
+            blocks_available: stat.f_bavail,
+            files: stat.f_files,
+            files_free: stat.f_ffree,
+        })
+    }
+
+    fn uname(&self) -> io::Result<Uname> {
+        let uname = rustix::system::uname();
+        let text = |part: &std::ffi::CStr| part.to_string_lossy().into_owned();
+        Ok(Uname {
+            sysname: text(uname.sysname()),
+            release: text(uname.release()),
+            version: text(uname.version()),
+            machine: text(uname.machine()),
+            nodename: text(uname.nodename()),
+            domainname: text(uname.domainname()),
+        })
+    }
+
+    fn now(&self) -> SystemTime {
+        SystemTime::now()
+    }
+
+    fn time_zone(&self, name: &mut String) -> i32 {
+        let zone = jiff::tz::TimeZone::system();
+        let info = zone.to_offset_info(jiff::Timestamp::now());
+        name.clear();
+        name.push_str(info.abbreviation());
+        info.offset().seconds()
+    }
+
+    fn page_size(&self) -> u64 {
+        rustix::param::page_size() as u64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_a_hot_file_anew_each_time() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("loadavg");
+        let fs = RealFs::new(folder.path(), "/sys", "/");
+        let mut buffer = Vec::new();
+        for text in ["1.0", "2.0 and more", ""] {
+            std::fs::write(&file, text).expect("a writable folder");
+            fs.read_hot("/proc/loadavg", &mut buffer).expect("the file is there");
+            assert_eq!(buffer, text.as_bytes());
+        }
+    }
+
+    #[test]
+    fn reads_files_longer_than_one_page() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let long: Vec<u8> = (0..100_000u32).map(|at| (at % 251) as u8).collect();
+        std::fs::write(folder.path().join("stat"), &long).expect("a writable folder");
+        let fs = RealFs::new(folder.path(), "/sys", "/");
+        let mut buffer = Vec::new();
+        for _ in 0..2 {
+            fs.read_hot("/proc/stat", &mut buffer).expect("the file is there");
+            assert_eq!(buffer, long);
+        }
+    }
+
+    #[test]
+    fn only_whole_path_components_are_mapped() {
+        let fs = RealFs::new("/p", "/s", "/r");
+        assert_eq!(fs.real("/proc/stat"), Path::new("/p/stat"));
+        assert_eq!(fs.real("/sys"), Path::new("/s/"));
+        assert_eq!(fs.real("/procedure"), Path::new("/r/procedure"));
+        assert_eq!(RealFs::default().real("/proc/stat"), Path::new("/proc/stat"));
+        assert_eq!(RealFs::default().real("/etc/os-release"), Path::new("/etc/os-release"));
+    }
+
+    #[test]
+    fn knows_this_machine() {
+        let fs = RealFs::default();
+        let mut buffer = Vec::new();
+        fs.read_hot("/proc/stat", &mut buffer).expect("Linux has /proc/stat");
+        assert!(buffer.starts_with(b"cpu"));
+        assert!(fs.statvfs("/").expect("the root is mounted").blocks > 0);
+        assert_eq!(fs.uname().expect("uname works").sysname, "Linux");
+        assert!(fs.page_size() >= 4096);
+    }
+}

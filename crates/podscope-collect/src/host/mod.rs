@@ -1,0 +1,79 @@
+//! Host collectors: node_exporter's metrics from `/proc`, `/sys` and a few system calls; one file per source.
+//!
+//! Differences from node_exporter, all in favour of "absent, never 0": see `tests/node_exporter.rs`, which lists them.
+
+mod diskstats;
+mod filefd;
+mod loadavg;
+mod meminfo;
+mod netdev;
+mod one_file;
+mod pressure;
+mod stat;
+mod vmstat;
+
+use std::sync::Arc;
+
+use crate::collector::Collector;
+use crate::config::HostConfig;
+use crate::error::CollectError;
+use crate::fs::HostFs;
+use crate::text::Text;
+use one_file::OneFile;
+
+/// Makes one collector.
+pub(crate) type Make = fn(Arc<dyn HostFs>, &HostConfig) -> Box<dyn Collector>;
+
+/// Every host collector: the one list behind the registry, the config's check and the tests.
+pub(crate) const ALL: &[Make] = &[
+    |fs, _| Box::new(OneFile::<stat::Stat>::new(fs)),
+    |fs, _| Box::new(OneFile::<loadavg::LoadAvg>::new(fs)),
+    |fs, _| Box::new(OneFile::<meminfo::MemInfo>::new(fs)),
+    |fs, _| Box::new(OneFile::<vmstat::VmStat>::new(fs)),
+    |fs, _| Box::new(pressure::Pressure::new(fs)),
+    |fs, config| Box::new(diskstats::DiskStats::new(fs, config)),
+    |fs, config| Box::new(netdev::NetDev::new(fs, config)),
+    |fs, _| Box::new(OneFile::<filefd::FileFd>::new(fs)),
+];
+
+/// The machine, and the memory that files are read into.
+#[derive(Debug)]
+struct Reader {
+    fs: Arc<dyn HostFs>,
+    buffer: Vec<u8>,
+}
+
+impl Reader {
+    fn new(fs: Arc<dyn HostFs>) -> Self {
+        Self { fs, buffer: Vec::new() }
+    }
+
+    /// The text of a file that is read at every collection.
+    fn hot<'a>(&'a mut self, path: &'a str) -> Result<Text<'a>, CollectError> {
+        self.fs.read_hot(path, &mut self.buffer).map_err(|source| CollectError::read(path, source))?;
+        Ok(Text { path, bytes: &self.buffer })
+    }
+
+    /// The text of a file that is read now and then.
+    fn cold<'a>(&'a mut self, path: &'a str) -> Result<Text<'a>, CollectError> {
+        self.fs.read(path, &mut self.buffer).map_err(|source| CollectError::read(path, source))?;
+        Ok(Text { path, bytes: &self.buffer })
+    }
+
+    /// The only value of a file of sysfs, without surrounding blanks; `None` where there is none or it is not text.
+    ///
+    /// Many attributes answer an error when they do not apply (the speed of an interface that is down): such a value is
+    /// absent, and no problem.
+    fn value(&mut self, path: &str) -> Option<&str> {
+        self.fs.read_hot(path, &mut self.buffer).ok()?;
+        std::str::from_utf8(&self.buffer).ok().map(str::trim_ascii)
+    }
+}
+
+/// A whole number as sysfs writes it: decimal, or hexadecimal after `0x`.
+fn parse_integer(text: &str) -> Option<i64> {
+    match text.strip_prefix("0x") {
+        Some(hex) => i64::from_str_radix(hex, 16).ok(),
+        None => text.parse().ok(),
+    }
+}

@@ -1,0 +1,57 @@
+//! `/proc/meminfo`.
+
+use crate::catalog::{Job, metrics};
+
+metrics! { Job::Node;
+    NODE_MEMORY_ACTIVE_BYTES = Gauge, Bytes, "node_memory_Active_bytes", [], "Memory information field Active_bytes.", "/proc/meminfo";
+    NODE_MEMORY_ACTIVE_ANON_BYTES = Gauge, Bytes, "node_memory_Active_anon_bytes", [], "Memory information field Active_anon_bytes.", "/proc/meminfo";
+    NODE_MEMORY_ACTIVE_FILE_BYTES = Gauge, Bytes, "node_memory_Active_file_bytes", [], "Memory information field Active_file_bytes.", "/proc/meminfo";
+    NODE_MEMORY_ANONHUGEPAGES_BYTES = Gauge, Bytes, "node_memory_AnonHugePages_bytes", [], "Memory information field AnonHugePages_bytes.", "/proc/meminfo";
+    NODE_MEMORY_ANONPAGES_BYTES = Gauge, Bytes, "node_memory_AnonPages_bytes", [], "Memory information field AnonPages_bytes.", "/proc/meminfo";
+    NODE_MEMORY_BOUNCE_BYTES = Gauge, Bytes, "node_memory_Bounce_bytes", [], "Memory information field Bounce_bytes.", "/proc/meminfo";
+    NODE_MEMORY_BUFFERS_BYTES = Gauge, Bytes, "node_memory_Buffers_bytes", [], "Memory information field Buffers_bytes.", "/proc/meminfo";
+    NODE_MEMORY_CACHED_BYTES = Gauge, Bytes, "node_memory_Cached_bytes", [], "Memory information field Cached_bytes.", "/proc/meminfo";
+    NODE_MEMORY_CMAFREE_BYTES = Gauge, Bytes, "node_memory_CmaFree_bytes", [], "Memory information field CmaFree_bytes.", "/proc/meminfo";
+    NODE_MEMORY_CMATOTAL_BYTES = Gauge, Bytes, "node_memory_CmaTotal_bytes", [], "Memory information field CmaTotal_bytes.", "/proc/meminfo";
+    NODE_MEMORY_COMMITLIMIT_BYTES = Gauge, Bytes, "node_memory_CommitLimit_bytes", [], "Memory information field CommitLimit_bytes.", "/proc/meminfo";
+    NODE_MEMORY_COMMITTED_AS_BYTES = Gauge, Bytes, "node_memory_Committed_AS_bytes", [], "Memory information field Committed_AS_bytes.", "/proc/meminfo";
+    NODE_MEMORY_DIRECTMAP1G_BYTES = Gauge, Bytes, "node_memory_DirectMap1G_bytes", [], "Memory information field DirectMap1G_bytes.", "/proc/meminfo";
+    NODE_MEMORY_DIRECTMAP2M_BYTES = Gauge, Bytes, "node_memory_DirectMap2M_bytes", [], "Memory information field DirectMap2M_bytes.", "/proc/meminfo";
+    NODE_MEMORY_DIRECTMAP4K_BYTES = Gauge, Bytes, "node_memory_DirectMap4k_bytes", [], "Memory information field DirectMap4k_bytes.", "/proc/meminfo";
+    NODE_MEMORY_DIRTY_BYTES = Gauge, Bytes, "node_memory_Dirty_bytes", [], "Memory information field Dirty_bytes.", "/proc/meminfo";
+    NODE_MEMORY_HARDWARECORRUPTED_BYTES = Gauge, Bytes, "node_memory_HardwareCorrupted_bytes", [], "Memory information field HardwareCorrupted_bytes.", "/proc/meminfo";
+    NODE_MEMORY_HUGEPAGESIZE_BYTES = Gauge, Bytes, "node_memory_Hugepagesize_bytes", [], "Memory information field Hugepagesize_bytes.", "/proc/meminfo";
+    NODE_MEMORY_INACTIVE_BYTES = Gauge, Bytes, "node_memory_Inactive_bytes", [], "Memory information field Inactive_bytes.", "/proc/meminfo";
+    NODE_MEMORY_INACTIVE_ANON_BYTES = Gauge, Bytes, "node_memory_Inactive_anon_bytes", [], "Memory information field Inactive_anon_bytes.", "/proc/meminfo";
+    NODE_MEMORY_INACTIVE_FILE_BYTES = Gauge, Bytes, "node_memory_Inactive_file_bytes", [], "Memory information field Inactive_file_bytes.", "/proc/meminfo";
+    NODE_MEMORY_KERNELSTACK_BYTES = Gauge, Bytes, "node_memory_KernelStack_bytes", [], "Memory information field KernelStack_bytes.", "/proc/meminfo";
+    NODE_MEMORY_MAPPED_BYTES = Gauge, Bytes, "node_memory_Mapped_bytes", [], "Memory information field Mapped_bytes.", "/proc/meminfo";
+    NODE_MEMORY_MEMAVAILABLE_BYTES = Gauge, Bytes, "node_memory_MemAvailable_bytes", [], "Memory information field MemAvailable_bytes.", "/proc/meminfo";
+    NODE_MEMORY_MEMFREE_BYTES = Gauge, Bytes, "node_memory_MemFree_bytes", [], "Memory information field MemFree_bytes.", "/proc/meminfo";
+    NODE_MEMORY_MEMTOTAL_BYTES = Gauge, Bytes, "node_memory_MemTotal_bytes", [], "Memory information field MemTotal_bytes.", "/proc/meminfo";
+    NODE_MEMORY_MLOCKED_BYTES = Gauge, Bytes, "node_memory_Mlocked_bytes", [], "Memory information field Mlocked_bytes.", "/proc/meminfo";
+    NODE_MEMORY_NFS_UNSTABLE_BYTES = Gauge, Bytes, "node_memory_NFS_Unstable_bytes", [], "Memory information field NFS_Unstable_bytes.", "/proc/meminfo";
+    NODE_MEMORY_PAGETABLES_BYTES = Gauge, Bytes, "node_memory_PageTables_bytes", [], "Memory information field PageTables_bytes.", "/proc/meminfo";
+    NODE_MEMORY_PERCPU_BYTES = Gauge, Bytes, "node_memory_Percpu_bytes", [], "Memory information field Percpu_bytes.", "/proc/meminfo";
+    NODE_MEMORY_SRECLAIMABLE_BYTES = Gauge, Bytes, "node_memory_SReclaimable_bytes", [], "Memory information field SReclaimable_bytes.", "/proc/meminfo";
+    NODE_MEMORY_SUNRECLAIM_BYTES = Gauge, Bytes, "node_memory_SUnreclaim_bytes", [], "Memory information field SUnreclaim_bytes.", "/proc/meminfo";
+    NODE_MEMORY_SHMEM_BYTES = Gauge, Bytes, "node_memory_Shmem_bytes", [], "Memory information field Shmem_bytes.", "/proc/meminfo";
+    NODE_MEMORY_SHMEMHUGEPAGES_BYTES = Gauge, Bytes, "node_memory_ShmemHugePages_bytes", [], "Memory information field ShmemHugePages_bytes.", "/proc/meminfo";
+    NODE_MEMORY_SHMEMPMDMAPPED_BYTES = Gauge, Bytes, "node_memory_ShmemPmdMapped_bytes", [], "Memory information field ShmemPmdMapped_bytes.", "/proc/meminfo";
+    NODE_MEMORY_SLAB_BYTES = Gauge, Bytes, "node_memory_Slab_bytes", [], "Memory information field Slab_bytes.", "/proc/meminfo";
+    NODE_MEMORY_SWAPCACHED_BYTES = Gauge, Bytes, "node_memory_SwapCached_bytes", [], "Memory information field SwapCached_bytes.", "/proc/meminfo";
+    NODE_MEMORY_SWAPFREE_BYTES = Gauge, Bytes, "node_memory_SwapFree_bytes", [], "Memory information field SwapFree_bytes.", "/proc/meminfo";
+    NODE_MEMORY_SWAPTOTAL_BYTES = Gauge, Bytes, "node_memory_SwapTotal_bytes", [], "Memory information field SwapTotal_bytes.", "/proc/meminfo";
+    NODE_MEMORY_UNEVICTABLE_BYTES = Gauge, Bytes, "node_memory_Unevictable_bytes", [], "Memory information field Unevictable_bytes.", "/proc/meminfo";
+    NODE_MEMORY_VMALLOCCHUNK_BYTES = Gauge, Bytes, "node_memory_VmallocChunk_bytes", [], "Memory information field VmallocChunk_bytes.", "/proc/meminfo";
+    NODE_MEMORY_VMALLOCTOTAL_BYTES = Gauge, Bytes, "node_memory_VmallocTotal_bytes", [], "Memory information field VmallocTotal_bytes.", "/proc/meminfo";
+    NODE_MEMORY_VMALLOCUSED_BYTES = Gauge, Bytes, "node_memory_VmallocUsed_bytes", [], "Memory information field VmallocUsed_bytes.", "/proc/meminfo";
+    NODE_MEMORY_WRITEBACK_BYTES = Gauge, Bytes, "node_memory_Writeback_bytes", [], "Memory information field Writeback_bytes.", "/proc/meminfo";
+    NODE_MEMORY_WRITEBACKTMP_BYTES = Gauge, Bytes, "node_memory_WritebackTmp_bytes", [], "Memory information field WritebackTmp_bytes.", "/proc/meminfo";
+    NODE_MEMORY_ZSWAP_BYTES = Gauge, Bytes, "node_memory_Zswap_bytes", [], "Memory information field Zswap_bytes.", "/proc/meminfo";
+    NODE_MEMORY_ZSWAPPED_BYTES = Gauge, Bytes, "node_memory_Zswapped_bytes", [], "Memory information field Zswapped_bytes.", "/proc/meminfo";
+    NODE_MEMORY_HUGEPAGES_FREE = Gauge, None, "node_memory_HugePages_Free", [], "Memory information field HugePages_Free.", "/proc/meminfo";
+    NODE_MEMORY_HUGEPAGES_RSVD = Gauge, None, "node_memory_HugePages_Rsvd", [], "Memory information field HugePages_Rsvd.", "/proc/meminfo";
+    NODE_MEMORY_HUGEPAGES_SURP = Gauge, None, "node_memory_HugePages_Surp", [], "Memory information field HugePages_Surp.", "/proc/meminfo";
+    NODE_MEMORY_HUGEPAGES_TOTAL = Gauge, None, "node_memory_HugePages_Total", [], "Memory information field HugePages_Total.", "/proc/meminfo";
+}
