@@ -2,6 +2,11 @@ import './publicPath';
 
 import { AppPlugin } from '@grafana/data';
 
-import { LazyLanding } from './pages/lazy';
+import { LazyConfig, LazyLanding } from './pages/lazy';
 
-export const plugin = new AppPlugin().setRootPage(LazyLanding);
+export const plugin = new AppPlugin().setRootPage(LazyLanding).addConfigPage({
+  title: 'Configuration',
+  icon: 'cog',
+  id: 'configuration',
+  body: LazyConfig,
+});

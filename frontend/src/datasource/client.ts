@@ -23,7 +23,7 @@ export type InstantResult =
   | { resultType: 'scalar' | 'string'; result: [number, string] }
   | { resultType: 'matrix'; result: unknown[] };
 
-export type ParseAnswer = { ok: true; type?: string } | { ok: false; error: string; position?: number };
+export type ParseAnswer = { ok: true; type?: string } | { ok: false; error: string; position?: number | null };
 
 export class FleetClient {
   constructor(private readonly get: GetResource) {}

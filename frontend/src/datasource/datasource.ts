@@ -31,6 +31,8 @@ import { FleetVariableSupport } from './variables';
 export class FleetDataSource extends DataSourceWithBackend<FleetQuery, FleetOptions> {
   override annotations: AnnotationSupport<FleetQuery> = { prepareAnnotation };
 
+  override variables: FleetVariableSupport;
+
   readonly client: FleetClient;
 
   constructor(

@@ -14,9 +14,10 @@ import { type FleetClient } from './client';
 import { type FleetDataSource } from './datasource';
 import { VariableEditor } from './VariableEditor';
 import { expandMacros } from './templating';
+import { type FleetOptions, type FleetQuery } from './types';
 import { type VariableQuery, isComplete, parseVariable, textOf } from './variableQuery';
 
-export class FleetVariableSupport extends CustomVariableSupport<FleetDataSource, VariableQuery> {
+export class FleetVariableSupport extends CustomVariableSupport<FleetDataSource, VariableQuery, FleetQuery, FleetOptions> {
   override editor = VariableEditor;
 
   constructor(private readonly datasource: FleetDataSource) {
