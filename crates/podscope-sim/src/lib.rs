@@ -1,1 +1,29 @@
-//! podscope-sim
+//! The simulated pod: N nodes with GPUs in one process, each of them the real agent (state, history, collectors, router)
+//! over a simulated machine. Only what lies below the collectors' boundary is made up: the text of `/proc` and `/sys`
+//! ([`podscope_collect::MemFs`]) and what NVML answers ([`podscope_collect::gpu::sim`]).
+//!
+//! | module | what it holds |
+//! | --- | --- |
+//! | [`options`] | what can be chosen |
+//! | [`cluster`] | [`SimCluster`]: starting, back-filling, living, stopping |
+//! | [`node`] | [`SimNode`]: one agent, and the faults that can be injected |
+//! | `workload` | which jobs run when: a function of seed and time |
+//! | `machine`, `gpu` | what a node's counters do under that load |
+//! | `service` | an inference server's own metrics |
+//! | [`schedule`] | how densely the past is filled |
+//!
+//! The same options and the same starting time give the same samples.
+
+pub mod cluster;
+mod gpu;
+mod machine;
+pub mod node;
+mod noise;
+pub mod options;
+pub mod schedule;
+mod service;
+mod workload;
+
+pub use cluster::{SimCluster, SimError, SimTarget};
+pub use node::{Fault, SimNode};
+pub use options::SimOptions;

@@ -1,1 +1,128 @@
-fn main() {}
+//! `podscope-sim`: a simulated GPU cluster on loopback.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::{Parser, ValueEnum};
+use podscope_sim::{SimCluster, SimOptions, SimTarget};
+use serde_json::json;
+
+/// Simulates a GPU cluster: each node is the real agent over made-up counters, on a port of its own.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Args {
+    /// Nodes.
+    #[arg(long, default_value_t = 4)]
+    nodes: usize,
+    /// GPUs per node.
+    #[arg(long, default_value_t = 8)]
+    gpus: u32,
+    /// CPUs per node.
+    #[arg(long, default_value_t = 16)]
+    cpus: u32,
+    /// Node i listens on 127.0.0.1 at this port plus i; 0: on free ports.
+    #[arg(long, default_value_t = 0)]
+    listen_base_port: u16,
+    /// Hours of history at the start.
+    #[arg(long, default_value_t = 24.0, value_name = "HOURS")]
+    backfill: f64,
+    /// Equal seeds give equal clusters.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Where the histories lie; without it in a temporary folder that is removed at the end.
+    #[arg(long)]
+    data_dir: Option<PathBuf>,
+    /// The label `cluster` and the first part of the nodes' names.
+    #[arg(long, default_value = "sim")]
+    cluster: String,
+    /// Write the target list into this file instead of to standard output. It appears once the nodes can be asked.
+    #[arg(long)]
+    targets: Option<PathBuf>,
+    /// The form of the target list.
+    #[arg(long, value_enum, default_value_t = Format::FileSd)]
+    format: Format,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Format {
+    /// Prometheus's file-based service discovery.
+    FileSd,
+    /// As the data source's settings hold it: `[{"url", "instance", "labels"}]`.
+    Podscope,
+}
+
+fn target_list(targets: &[SimTarget], format: Format) -> anyhow::Result<String> {
+    let file_sd = |target: &SimTarget| {
+        let mut labels = target.labels.clone();
+        labels.insert("instance".to_owned(), target.instance.clone());
+        json!({ "targets": [target.url.trim_start_matches("http://")], "labels": labels })
+    };
+    let list = match format {
+        Format::FileSd => json!(targets.iter().map(file_sd).collect::<Vec<_>>()),
+        Format::Podscope => json!(targets),
+    };
+    Ok(serde_json::to_string_pretty(&list)? + "\n")
+}
+
+/// Writes the file whole or not at all: somebody may be waiting for it.
+fn write_file(path: &Path, text: &str) -> anyhow::Result<()> {
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    file.write_all(text.as_bytes())?;
+    file.persist(path)?;
+    Ok(())
+}
+
+async fn run(args: Args) -> anyhow::Result<()> {
+    let backfill =
+        Duration::try_from_secs_f64(args.backfill * 3_600.0).context("--backfill is no number of hours")?;
+    let cluster = SimCluster::start(SimOptions {
+        nodes: args.nodes,
+        gpus: args.gpus,
+        cpus: args.cpus,
+        backfill,
+        seed: args.seed,
+        base_port: args.listen_base_port,
+        data_dir: args.data_dir,
+        cluster: args.cluster,
+        ..SimOptions::default()
+    })
+    .await?;
+    let list = target_list(&cluster.targets(), args.format)?;
+    match &args.targets {
+        Some(path) => write_file(path, &list).with_context(|| format!("cannot write {}", path.display()))?,
+        None => std::io::stdout().lock().write_all(list.as_bytes())?,
+    }
+    tracing::info!(
+        nodes = args.nodes,
+        "simulating; {:.1} h of history filled in {:.1} s",
+        args.backfill,
+        cluster.backfilled_in().as_secs_f64()
+    );
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    tokio::select! {
+        pressed = tokio::signal::ctrl_c() => pressed?,
+        _ = terminate.recv() => {}
+    }
+    cluster.stop().await;
+    Ok(())
+}
+
+fn main() -> anyhow::Result<()> {
+    let args = Args::parse();
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,podscope_history=warn"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?
+        .block_on(run(args))
+}

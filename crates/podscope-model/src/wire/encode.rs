@@ -44,13 +44,10 @@ pub(super) fn encode(answer: &LeafAnswer, form: Option<Form>) -> Result<Vec<u8>,
     }
     let form = match kind {
         Kind::Samples | Kind::None => Form::Long,
-        Kind::Steps | Kind::Partials => form.unwrap_or_else(|| {
-            if rows.len() <= WIDE_ROWS || steps >= WIDE_STEPS {
-                Form::Wide
-            } else {
-                Form::Long
-            }
-        }),
+        Kind::Steps | Kind::Partials if rows.len() <= WIDE_ROWS || steps >= WIDE_STEPS => {
+            form.unwrap_or(Form::Wide)
+        }
+        Kind::Steps | Kind::Partials => form.unwrap_or(Form::Long),
     };
     let header = Header {
         version: VERSION,

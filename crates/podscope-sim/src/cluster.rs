@@ -1,0 +1,328 @@
+//! The cluster: starting its nodes, filling their past, letting time go on, stopping.
+
+use std::collections::BTreeMap;
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use podscope_agent::AgentState;
+use podscope_agent::driver::Driver;
+use podscope_history::HistoryError;
+use serde::Serialize;
+use tempfile::TempDir;
+
+use crate::machine::Machine;
+use crate::node::{Plan, SimNode};
+use crate::noise::hash;
+use crate::options::SimOptions;
+use crate::schedule::{Stretch, stretches};
+use crate::service::InferenceServer;
+use crate::workload::Workload;
+
+/// Nodes per rack.
+const RACK: usize = 4;
+/// The machines move on this long before the second at which collectors read them.
+const BEFORE_THE_SECOND: i64 = 40;
+
+/// Why a cluster cannot be simulated.
+#[derive(Debug, thiserror::Error)]
+pub enum SimError {
+    #[error("cannot simulate {0}")]
+    Options(String),
+    #[error("cannot make a folder for the histories; choose one with --data-dir")]
+    DataDir(#[source] std::io::Error),
+    #[error("node {node} cannot listen on 127.0.0.1:{port}; choose another base port, or 0 for free ones")]
+    Listen {
+        node: String,
+        port: u16,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("the history in {} cannot be opened; choose another folder with --data-dir", dir.display())]
+    History {
+        dir: PathBuf,
+        #[source]
+        source: Box<HistoryError>,
+    },
+    #[error("node {node} gets no more threads")]
+    Threads {
+        node: String,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("filling the past stopped unexpectedly")]
+    Backfill,
+}
+
+/// Where a node can be asked, as a target list has it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SimTarget {
+    pub url: String,
+    pub instance: String,
+    /// `cluster`, `pod`, `rack`.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// A running simulated cluster. Dropping it stops its time but not its servers, which end with the runtime; call
+/// [`SimCluster::stop`].
+#[derive(Debug)]
+pub struct SimCluster {
+    nodes: Vec<Arc<SimNode>>,
+    clock: Option<Clock>,
+    started_ms: i64,
+    backfilled: Duration,
+    /// Removed with the cluster.
+    _folder: Option<TempDir>,
+}
+
+type Collectors = (Arc<AgentState>, Vec<Driver>);
+
+fn now_ms() -> i64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
+impl SimCluster {
+    /// Starts a cluster: fills its past, then serves, and with `live` lets time go on. Call it inside a Tokio runtime.
+    ///
+    /// # Errors
+    /// See [`SimError`]; nothing is left running.
+    pub async fn start(options: SimOptions) -> Result<Self, SimError> {
+        if let Some(fault) = options.fault() {
+            return Err(SimError::Options(fault));
+        }
+        let (folder, dir) = match &options.data_dir {
+            Some(dir) => (None, dir.clone()),
+            None => {
+                let folder = tempfile::Builder::new()
+                    .prefix("podscope-sim-")
+                    .tempdir()
+                    .map_err(SimError::DataDir)?;
+                let dir = folder.path().to_path_buf();
+                (Some(folder), dir)
+            }
+        };
+        let began = Instant::now();
+        let live = options.live;
+        let now_ms = options.now_ms.unwrap_or_else(now_ms);
+        let now_ms = now_ms - now_ms.rem_euclid(1_000);
+        let filled = tokio::task::spawn_blocking(move || fill(&options, &dir, now_ms)).await;
+        let filled = filled.map_err(|_| SimError::Backfill)??;
+        let backfilled = began.elapsed();
+        let mut nodes = Vec::with_capacity(filled.len());
+        for (node, listener, collectors) in filled {
+            node.start(listener, collectors)?;
+            nodes.push(node);
+        }
+        let clock = if live {
+            Some(Clock::start(nodes.clone())?)
+        } else {
+            None
+        };
+        Ok(Self {
+            nodes,
+            clock,
+            started_ms: now_ms,
+            backfilled,
+            _folder: folder,
+        })
+    }
+
+    /// Where the nodes can be asked.
+    pub fn targets(&self) -> Vec<SimTarget> {
+        let target = |node: &Arc<SimNode>| SimTarget {
+            url: node.url(),
+            instance: node.instance().to_owned(),
+            labels: node.labels().clone(),
+        };
+        self.nodes.iter().map(target).collect()
+    }
+
+    /// Node `at`, counted from 0.
+    ///
+    /// # Panics
+    /// When there is no such node.
+    pub fn node(&self, at: usize) -> &SimNode {
+        &self.nodes[at]
+    }
+
+    pub fn nodes(&self) -> impl Iterator<Item = &SimNode> {
+        self.nodes.iter().map(AsRef::as_ref)
+    }
+
+    /// The end of the filled past, in milliseconds since 1970: a full second.
+    pub fn started_ms(&self) -> i64 {
+        self.started_ms
+    }
+
+    /// How long filling the past took.
+    pub fn backfilled_in(&self) -> Duration {
+        self.backfilled
+    }
+
+    /// Stops time, servers and collectors, and closes the histories.
+    pub async fn stop(mut self) {
+        let (clock, nodes) = (self.clock.take(), std::mem::take(&mut self.nodes));
+        let stopped = tokio::task::spawn_blocking(move || {
+            drop(clock);
+            for node in &nodes {
+                node.stop();
+            }
+        });
+        if stopped.await.is_err() {
+            tracing::error!("stopping the simulated cluster was interrupted");
+        }
+    }
+}
+
+/// Makes the nodes and lives them through their past, on as many threads as there are cores.
+fn fill(
+    options: &SimOptions,
+    dir: &std::path::Path,
+    now_ms: i64,
+) -> Result<Vec<(Arc<SimNode>, TcpListener, Collectors)>, SimError> {
+    let backfill_ms = i64::try_from(options.backfill.as_millis()).unwrap_or(i64::MAX);
+    let origin_ms = now_ms - backfill_ms - 1_000;
+    let workload = Arc::new(Workload::new(options.seed, options.nodes, options.gpus));
+    let mut made = Vec::with_capacity(options.nodes);
+    for index in 0..options.nodes {
+        let name = format!("{}-gpu-{index:02}", options.cluster);
+        let size = (options.cpus, options.gpus);
+        let machine = Machine::new(options.seed, index, &name, size, Arc::clone(&workload), origin_ms);
+        let server = (!workload.serving(index).is_empty())
+            .then(|| InferenceServer::new(hash(options.seed, 3, index as u64)));
+        let labels = [
+            ("cluster", options.cluster.clone()),
+            ("pod", "pod-0".to_owned()),
+            ("rack", format!("r{:02}", index / RACK + 1)),
+        ];
+        let labels = labels
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect();
+        let port = if options.base_port == 0 {
+            0
+        } else {
+            options.base_port + index as u16
+        };
+        let plan = Plan {
+            name,
+            labels,
+            machine,
+            server,
+            dir,
+            port,
+            live: options.live,
+        };
+        let (node, listener) = SimNode::new(plan)?;
+        made.push((Arc::new(node), listener));
+    }
+    let past = stretches(now_ms, backfill_ms);
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let next = std::sync::atomic::AtomicUsize::new(0);
+    let mut lived: Vec<Option<Collectors>> = Vec::new();
+    lived.resize_with(made.len(), || None);
+    let lived = Mutex::new(lived);
+    std::thread::scope(|scope| {
+        for _ in 0..cores.min(made.len()) {
+            scope.spawn(|| {
+                loop {
+                    let at = next.fetch_add(1, Ordering::Relaxed);
+                    let Some((node, _)) = made.get(at) else { return };
+                    let collectors = live_past(node, &past, options.live);
+                    lived.lock().unwrap_or_else(PoisonError::into_inner)[at] = Some(collectors);
+                }
+            });
+        }
+    });
+    let lived = lived.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let both = made.into_iter().zip(lived);
+    both.map(|((node, listener), collectors)| Ok((node, listener, collectors.ok_or(SimError::Backfill)?)))
+        .collect()
+}
+
+fn live_past(node: &SimNode, past: &[Stretch], live: bool) -> Collectors {
+    let (state, mut drivers) = node.collectors();
+    for stretch in past {
+        node.live_through(*stretch, &mut drivers);
+    }
+    if live {
+        // Filling took seconds of the present: catch up, so that there is no gap.
+        loop {
+            let from_ms = node.at_ms();
+            let to_ms = now_ms() - 1_000;
+            if to_ms - from_ms < 1_000 {
+                break;
+            }
+            node.live_through(
+                Stretch {
+                    from_ms,
+                    to_ms,
+                    step_ms: 1_000,
+                },
+                &mut drivers,
+            );
+        }
+    }
+    if let Err(error) = node.history().seal() {
+        tracing::warn!(node = node.instance(), %error, "the filled past could not be sealed");
+    }
+    (state, drivers)
+}
+
+/// Moves every machine on, once a second.
+#[derive(Debug)]
+struct Clock {
+    stop: Arc<(AtomicBool, Mutex<()>, Condvar)>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Clock {
+    fn start(nodes: Vec<Arc<SimNode>>) -> Result<Self, SimError> {
+        let stop = Arc::new((AtomicBool::new(false), Mutex::new(()), Condvar::new()));
+        let stopping = Arc::clone(&stop);
+        let thread = std::thread::Builder::new()
+            .name("sim-clock".to_owned())
+            .spawn(move || {
+                let (stop, lock, rung) = &*stopping;
+                while !stop.load(Ordering::Relaxed) {
+                    let now = now_ms() + BEFORE_THE_SECOND;
+                    let wait = 1_000 - now.rem_euclid(1_000);
+                    let held = lock.lock().unwrap_or_else(PoisonError::into_inner);
+                    let pause = Duration::from_millis(wait.unsigned_abs());
+                    drop(rung.wait_timeout_while(held, pause, |()| !stop.load(Ordering::Relaxed)));
+                    let at = now_ms() + BEFORE_THE_SECOND;
+                    let at = at - at.rem_euclid(1_000);
+                    for node in &nodes {
+                        node.go_on(at);
+                    }
+                }
+            });
+        let thread = thread.map_err(|source| SimError::Threads {
+            node: "clock".to_owned(),
+            source,
+        })?;
+        Ok(Self {
+            stop,
+            thread: Some(thread),
+        })
+    }
+}
+
+impl Drop for Clock {
+    fn drop(&mut self) {
+        let (stop, lock, rung) = &*self.stop;
+        {
+            let _held = lock.lock().unwrap_or_else(PoisonError::into_inner);
+            stop.store(true, Ordering::Relaxed);
+        }
+        rung.notify_all();
+        if let Some(thread) = self.thread.take() {
+            drop(thread.join());
+        }
+    }
+}

@@ -1,0 +1,343 @@
+//! One simulated node: the real agent over a simulated machine, and what can go wrong with it.
+
+use std::collections::BTreeMap;
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use axum::extract::{Request, State};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::Response;
+use axum_server::Handle;
+use podscope_agent::driver::Driver;
+use podscope_agent::http::router;
+use podscope_agent::schedule::Schedule;
+use podscope_agent::self_metrics::SelfCollector;
+use podscope_agent::{AgentState, Identity};
+use podscope_collect::gpu::DirectGpuCollector;
+use podscope_collect::gpu::sim::{SimFault, SimGpus};
+use podscope_collect::{Collector, HostConfig, HostFs, host_collectors};
+use podscope_history::{History, Options};
+
+use crate::cluster::SimError;
+use crate::machine::Machine;
+use crate::schedule::Stretch;
+use crate::service::InferenceServer;
+
+/// A collection that takes longer is given up.
+const COLLECTOR_DEADLINE: Duration = Duration::from_millis(700);
+
+/// What can go wrong with a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The agent's process is gone: nothing listens, nothing is collected.
+    AgentDead,
+    /// Every answer comes this much later.
+    AgentSlow(Duration),
+    /// Connections are accepted, requests never answered.
+    AgentHangs,
+    /// This GPU has fallen off the bus.
+    GpuLost(u32),
+    /// Every call into the GPU driver hangs.
+    DriverHangs,
+}
+
+/// A node of a [`crate::SimCluster`].
+#[derive(Debug)]
+pub struct SimNode {
+    name: String,
+    labels: BTreeMap<String, String>,
+    history: Arc<History>,
+    gpus: SimGpus,
+    fs: Arc<dyn HostFs>,
+    world: Mutex<World>,
+    /// Milliseconds by which answers are late; `u64::MAX`: for ever.
+    late_ms: Arc<AtomicU64>,
+    address: SocketAddr,
+    agent: Mutex<Option<RunningAgent>>,
+    live: bool,
+}
+
+/// What changes with time.
+#[derive(Debug)]
+struct World {
+    machine: Machine,
+    server: Option<InferenceServer>,
+}
+
+/// What a process would be.
+#[derive(Debug)]
+struct RunningAgent {
+    state: Arc<AgentState>,
+    schedule: Option<Schedule>,
+    server: Handle<SocketAddr>,
+}
+
+/// What a node is made from.
+pub(crate) struct Plan<'a> {
+    pub(crate) name: String,
+    pub(crate) labels: BTreeMap<String, String>,
+    pub(crate) machine: Machine,
+    pub(crate) server: Option<InferenceServer>,
+    pub(crate) dir: &'a Path,
+    pub(crate) port: u16,
+    pub(crate) live: bool,
+}
+
+fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl SimNode {
+    /// Makes the node; nothing runs yet. Answers the listener it will serve on.
+    pub(crate) fn new(plan: Plan<'_>) -> Result<(Self, TcpListener), SimError> {
+        let failed = |source| SimError::Listen {
+            node: plan.name.clone(),
+            port: plan.port,
+            source,
+        };
+        let listener = TcpListener::bind(("127.0.0.1", plan.port)).map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        let dir = plan.dir.join(&plan.name);
+        let opened = History::open(Options::new(&dir));
+        let (history, recovery) = opened.map_err(|source| SimError::History {
+            dir: dir.clone(),
+            source: Box::new(source),
+        })?;
+        tracing::debug!(node = plan.name, "{recovery}");
+        let node = Self {
+            name: plan.name,
+            labels: plan.labels,
+            history: Arc::new(history),
+            gpus: plan.machine.gpus().clone(),
+            fs: plan.machine.fs(),
+            world: Mutex::new(World {
+                machine: plan.machine,
+                server: plan.server,
+            }),
+            late_ms: Arc::default(),
+            address,
+            agent: Mutex::new(None),
+            live: plan.live,
+        };
+        Ok((node, listener))
+    }
+
+    /// The name the agent gives itself.
+    pub fn instance(&self) -> &str {
+        &self.name
+    }
+
+    pub fn labels(&self) -> &BTreeMap<String, String> {
+        &self.labels
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// The running agent; `None` while it is dead.
+    pub fn state(&self) -> Option<Arc<AgentState>> {
+        held(&self.agent).as_ref().map(|agent| Arc::clone(&agent.state))
+    }
+
+    /// The node's GPUs, to be read and changed.
+    pub fn gpus(&self) -> &SimGpus {
+        &self.gpus
+    }
+
+    pub fn history(&self) -> &Arc<History> {
+        &self.history
+    }
+
+    /// Lets the driver report an XID error at the next collection.
+    pub fn raise_xid(&self, gpu: usize, xid: u64) {
+        self.gpus.change(|state| state.raise_xid(gpu, xid));
+    }
+
+    /// Begins a fault. Several may last at once; [`SimNode::heal`] ends them. May block for seconds while threads end.
+    pub fn inject(&self, fault: Fault) {
+        match fault {
+            Fault::AgentDead => self.kill(),
+            Fault::AgentSlow(by) => {
+                let ms = u64::try_from(by.as_millis()).unwrap_or(u64::MAX - 1);
+                self.late_ms.store(ms, Ordering::Relaxed);
+            }
+            Fault::AgentHangs => self.late_ms.store(u64::MAX, Ordering::Relaxed),
+            Fault::GpuLost(index) => self.gpus.change(|state| {
+                if let Some(gpu) = state.gpus.iter_mut().find(|gpu| gpu.identity.index == index)
+                    && !gpu.faults.contains(&SimFault::GpuLost)
+                {
+                    gpu.faults.push(SimFault::GpuLost);
+                }
+            }),
+            Fault::DriverHangs => self.gpus.hang(true),
+        }
+    }
+
+    /// Ends every fault. Call it inside a Tokio runtime.
+    ///
+    /// # Errors
+    /// When a dead agent cannot be started again: its port is taken.
+    pub fn heal(&self) -> Result<(), SimError> {
+        self.late_ms.store(0, Ordering::Relaxed);
+        self.gpus.hang(false);
+        self.gpus
+            .change(|state| state.gpus.iter_mut().for_each(|gpu| gpu.faults.clear()));
+        if held(&self.agent).is_some() {
+            return Ok(());
+        }
+        let failed = |source| SimError::Listen {
+            node: self.name.clone(),
+            port: self.address.port(),
+            source,
+        };
+        let listener = TcpListener::bind(self.address).map_err(failed)?;
+        self.start(listener, self.collectors())
+    }
+
+    fn kill(&self) {
+        let Some(agent) = held(&self.agent).take() else {
+            return;
+        };
+        // Closes the listener and every connection, as the end of a process does.
+        agent.server.shutdown();
+        if let Some(schedule) = agent.schedule {
+            schedule.stop();
+        }
+    }
+
+    /// A fresh agent with its collectors, as after the start of its process.
+    pub(crate) fn collectors(&self) -> (Arc<AgentState>, Vec<Driver>) {
+        let identity = Identity {
+            instance: self.name.clone(),
+            labels: self.labels.clone(),
+        };
+        let state = AgentState::local(identity, Arc::clone(&self.history));
+        let mut collectors = host_collectors(Arc::clone(&self.fs), &HostConfig::default());
+        collectors.push(Box::new(DirectGpuCollector::new(self.gpus.nvml(), &self.name)));
+        let own: Box<dyn Collector> = Box::new(SelfCollector::new(&state, false));
+        let drivers = collectors
+            .into_iter()
+            .chain([own])
+            .map(|collector| {
+                let descriptor = collector.descriptor();
+                let stream = state.add_stream(descriptor.name, descriptor.job, descriptor.interval_ms);
+                Driver::new(collector, stream)
+            })
+            .collect();
+        (state, drivers)
+    }
+
+    /// Lives through a stretch of the past.
+    pub(crate) fn live_through(&self, stretch: Stretch, drivers: &mut [Driver]) {
+        let step = stretch.step_ms.unsigned_abs();
+        let own: Vec<u64> = drivers
+            .iter()
+            .map(|driver| driver.stream().interval_ms())
+            .collect();
+        for (driver, own) in drivers.iter().zip(&own) {
+            driver.stream().set_interval_ms(step.max(*own));
+        }
+        for t_ms in stretch.times() {
+            self.advance(t_ms, stretch.step_ms, true);
+            for driver in drivers.iter_mut() {
+                let interval = i64::try_from(driver.stream().interval_ms()).unwrap_or(i64::MAX);
+                if t_ms.rem_euclid(interval) == 0 {
+                    driver.tick(t_ms);
+                }
+            }
+        }
+        for (driver, own) in drivers.iter().zip(own) {
+            driver.stream().set_interval_ms(own);
+        }
+    }
+
+    /// Moves the machine on to the present; scrapes it while the agent is alive.
+    pub(crate) fn go_on(&self, t_ms: i64) {
+        let alive = held(&self.agent).is_some();
+        self.advance(t_ms, 1_000, alive);
+    }
+
+    fn advance(&self, t_ms: i64, step_ms: i64, scraped: bool) {
+        let mut world = held(&self.world);
+        let World { machine, server } = &mut *world;
+        machine.advance(t_ms);
+        let requests = machine.load().requests;
+        let Some(server) = server else { return };
+        if let Some((spec, row)) = server.advance(t_ms, step_ms, requests)
+            && scraped
+            && let Err(error) = self.history.append(&spec, t_ms, row)
+        {
+            tracing::warn!(node = self.name, %error, "a row of the inference server is lost");
+        }
+    }
+
+    /// When the machine was last moved on.
+    pub(crate) fn at_ms(&self) -> i64 {
+        held(&self.world).machine.at_ms()
+    }
+
+    /// Serves, and in a living cluster collects.
+    pub(crate) fn start(
+        &self,
+        listener: TcpListener,
+        (state, drivers): (Arc<AgentState>, Vec<Driver>),
+    ) -> Result<(), SimError> {
+        let port = self.address.port();
+        let failed = |source| SimError::Listen {
+            node: self.name.clone(),
+            port,
+            source,
+        };
+        listener.set_nonblocking(true).map_err(failed)?;
+        let server = Handle::new();
+        let serving = axum_server::from_tcp(listener)
+            .map_err(failed)?
+            .handle(server.clone());
+        let schedule = if self.live {
+            let history = Arc::clone(&self.history);
+            let started = Schedule::start(drivers, history, COLLECTOR_DEADLINE);
+            Some(started.map_err(|source| SimError::Threads {
+                node: self.name.clone(),
+                source,
+            })?)
+        } else {
+            None
+        };
+        let app = router(Arc::clone(&state)).layer(from_fn_with_state(Arc::clone(&self.late_ms), delay));
+        let name = self.name.clone();
+        tokio::spawn(async move {
+            if let Err(error) = serving.serve(app.into_make_service()).await {
+                tracing::error!(node = name, %error, "a simulated node no longer serves");
+            }
+        });
+        *held(&self.agent) = Some(RunningAgent {
+            state,
+            schedule,
+            server,
+        });
+        Ok(())
+    }
+
+    /// Stops serving and collecting, and closes the history.
+    pub(crate) fn stop(&self) {
+        self.gpus.hang(false);
+        self.kill();
+        if let Err(error) = self.history.seal() {
+            tracing::warn!(node = self.name, %error, "the history could not be sealed");
+        }
+    }
+}
+
+/// Holds answers back while the node is slow.
+async fn delay(State(late_ms): State<Arc<AtomicU64>>, request: Request, next: Next) -> Response {
+    match late_ms.load(Ordering::Relaxed) {
+        0 => {}
+        u64::MAX => std::future::pending().await,
+        ms => tokio::time::sleep(Duration::from_millis(ms)).await,
+    }
+    next.run(request).await
+}
