@@ -15,7 +15,7 @@ use podscope_model::source::{Budget, SeriesSource};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::ast::{Aggregate, AggregateOp, At, Binary, Expr, Grouping, Matching, Selector};
-use crate::eval::{Context, absent_labels, has_value, partials, subquery_grid};
+use crate::eval::{Context, absent_labels, check_grid, has_value, partials, subquery_grid};
 use crate::function::Func;
 use crate::partial::{State, is_mergeable};
 use crate::{EvalError, Fragment, Options, Outcome, Plan, Value, ValueType, lower};
@@ -54,6 +54,7 @@ enum Place {
 }
 
 pub(crate) fn plan(expr: &Expr, grid: Grid, options: Options) -> Result<Plan, EvalError> {
+    check_grid(grid)?;
     let mut expr = expr.clone();
     fix_times(&mut expr, grid);
     let mut planner = Planner::default();

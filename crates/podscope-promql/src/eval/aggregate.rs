@@ -109,6 +109,7 @@ pub(crate) fn partials(
     aggregate: &Aggregate,
     grid: Grid,
 ) -> Result<Vec<PartialSeries>, EvalError> {
+    super::check_grid(grid)?;
     let series = context.vector(&aggregate.expr, grid)?;
     if aggregate.op == AggregateOp::CountValues {
         let name = aggregate.param.as_ref().map_or(Ok(""), labels::text)?;

@@ -33,6 +33,9 @@ pub(crate) use window::Mean;
 /// Most values held as columns at a time by one query (400 MB); Prometheus's own limit on samples in memory.
 const MAX_CELLS: usize = 50_000_000;
 
+/// Most steps of a grid, a subquery's included.
+const MAX_STEPS: i64 = 1_000_000;
+
 /// The value of a sub-expression.
 #[derive(Clone, Debug)]
 pub(crate) enum Val {
@@ -75,6 +78,7 @@ impl<'a> Context<'a> {
 
     /// Evaluates the whole expression on the query's grid.
     pub(crate) fn answer(&self, expr: &Expr) -> Result<Outcome, EvalError> {
+        check_grid(self.query)?;
         if self.query.is_empty() {
             return Err(EvalError::Execution(
                 "the end of the range lies before its start, or its step is not positive".to_owned(),
@@ -257,6 +261,18 @@ impl<'a> Context<'a> {
             _ => Ok(Val::Vector(self.elementwise(func, args, grid)?)),
         }
     }
+}
+
+/// Refuses a grid with more steps than can be held.
+pub(crate) fn check_grid(grid: Grid) -> Result<(), EvalError> {
+    let span = grid.end_ms.saturating_sub(grid.start_ms);
+    if grid.step_ms > 0 && span / grid.step_ms >= MAX_STEPS {
+        return Err(EvalError::Execution(format!(
+            "the range has more than {MAX_STEPS} steps of {} ms; ask for a larger step or a shorter range",
+            grid.step_ms
+        )));
+    }
+    Ok(())
 }
 
 /// The value of the only series that has one, per step; NaN where none or several have.

@@ -7,7 +7,7 @@ use rustc_hash::FxHashSet;
 
 use super::select::References;
 use super::window::{WindowColumn, window_column};
-use super::{Context, drop_name, duplicate, labels, samples_of, subquery_grid};
+use super::{Context, check_grid, drop_name, duplicate, labels, samples_of, subquery_grid};
 use crate::EvalError;
 use crate::ast::{Expr, Selector};
 use crate::function::Func;
@@ -42,6 +42,7 @@ impl Context<'_> {
             Expr::Matrix(selector, range_ms) => run.matrix(selector, *range_ms)?,
             Expr::Subquery(subquery) => {
                 let inner = subquery_grid(subquery, grid, self.query);
+                check_grid(inner)?;
                 let references = References::new(grid, subquery.at, subquery.offset_ms, self.query);
                 if !inner.is_empty() {
                     for series in self.vector(&subquery.expr, inner)? {

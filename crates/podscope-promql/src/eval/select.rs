@@ -227,6 +227,7 @@ impl Context<'_> {
         grid: Grid,
     ) -> Result<Vec<SeriesData>, EvalError> {
         let inner = subquery_grid(subquery, grid, self.query);
+        super::check_grid(inner)?;
         if inner.is_empty() {
             return Ok(Vec::new());
         }
