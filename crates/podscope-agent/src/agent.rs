@@ -9,6 +9,7 @@ use std::time::Duration;
 use axum_server::Handle;
 use axum_server::tls_rustls::RustlsConfig;
 use hyper_util::rt::TokioTimer;
+use podscope_collect::gpu::{ExeLauncher, GpuCollector, GpuConfig};
 use podscope_collect::{Collector, RealFs, host_collectors, host_descriptors};
 use podscope_history::{History, HistoryError, Options};
 use tokio::task::JoinHandle;
@@ -51,6 +52,8 @@ pub enum StartError {
     },
     #[error("cannot start the collectors' threads")]
     Threads(#[source] std::io::Error),
+    #[error("cannot tell this program's own file, which the GPU collector starts again")]
+    OwnFile(#[source] std::io::Error),
     #[error("cannot serve")]
     Serve(#[source] std::io::Error),
 }
@@ -103,6 +106,9 @@ impl Agent {
             own_intervals.insert(descriptor.name.to_owned(), descriptor.interval_ms);
             let interval = config.interval_of(descriptor.name, descriptor.interval_ms);
             let stream = state.add_stream(descriptor.name, descriptor.job, interval);
+            if descriptor.name == GPU {
+                stream.set_own_deadline(config.gpu.deadline.0 + GPU_GRACE);
+            }
             drivers.push(Driver::new(collector, stream));
         }
         let schedule = Schedule::start(drivers, history, config.collectors.deadline.0).map_err(StartError::Threads)?;
@@ -135,18 +141,38 @@ impl Agent {
         Ok(RunningAgent { addr, state, handle, schedule, server })
     }
 
-    /// The collectors this machine is to run: host collectors over the real `/proc` and `/sys`, and the GPU's.
-    pub fn collectors(config: &Config) -> Vec<Box<dyn Collector>> {
+    /// The collectors this machine is to run: host collectors over the real `/proc` and `/sys`, and the GPU's, whose
+    /// child process is this program again, called with `nvml-child`.
+    ///
+    /// # Errors
+    /// When this program does not know its own file.
+    pub fn collectors(config: &Config) -> Result<Vec<Box<dyn Collector>>, StartError> {
         let fs = Arc::new(RealFs::new("/proc", "/sys", "/"));
         let mut collectors = host_collectors(fs, &config.host());
+        if config.gpu.enabled {
+            let launcher = ExeLauncher::this_program().map_err(StartError::OwnFile)?;
+            let gpu = GpuConfig {
+                interval_ms: config.gpu.interval.as_ms(),
+                deadline_ms: config.gpu.deadline.as_ms(),
+                ..GpuConfig::default()
+            };
+            let name = Identity::of_config(config).instance;
+            collectors.push(Box::new(GpuCollector::new(launcher, &gpu, &name)));
+        }
         collectors.retain(|collector| config.collector_enabled(collector.descriptor().name));
-        collectors
+        Ok(collectors)
     }
 }
 
+/// The collector that has an interval and a deadline of its own.
+const GPU: &str = "gpu";
+
+/// The GPU collector keeps its deadline itself, and its own error says more: the runner leaves it so much more.
+const GPU_GRACE: Duration = Duration::from_secs(1);
+
 /// The names that may stand in `[collectors]`.
 pub fn known_collectors() -> Vec<&'static str> {
-    host_descriptors().iter().map(|descriptor| descriptor.name).chain([SELF]).collect()
+    host_descriptors().iter().map(|descriptor| descriptor.name).chain([GPU, SELF]).collect()
 }
 
 fn open_history(config: &Config) -> Result<Arc<History>, StartError> {

@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+use podscope_collect::gpu::{RealNvml, child_main};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::agent::{Agent, RunningAgent, StartOptions, known_collectors};
 use crate::config::{Config, check, reference};
@@ -98,8 +100,9 @@ fn exit(success: bool, failure: u8) -> ExitCode {
     if success { ExitCode::SUCCESS } else { ExitCode::from(failure) }
 }
 
+/// Reads NVML for the agent that started this process, until that agent is gone.
 fn nvml_child() -> Result<(), String> {
-    Err("not built".to_owned())
+    child_main(RealNvml::new(), std::io::stdin().lock(), std::io::stdout().lock()).map_err(|error| chain(&error))
 }
 
 fn run(options: Run) -> Result<(), String> {
@@ -125,24 +128,38 @@ fn run(options: Run) -> Result<(), String> {
         .map_err(|error| format!("cannot start: {error}"))?;
     let start = StartOptions { insecure: options.insecure, config_file: options.config };
     runtime.block_on(async {
-        let collectors = Agent::collectors(&config);
+        let signals = Signals::listen()?;
+        let collectors = Agent::collectors(&config).map_err(|error| chain(&error))?;
         let agent = Agent::start(config, start, collectors).await.map_err(|error| chain(&error))?;
-        serve_until_told(agent).await
+        serve_until_told(agent, signals).await
     })
 }
 
+/// The signals the agent obeys. Listened to before it says that it is there: a hangup in between would end it.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Self, String> {
+        let listen = |kind| signal(kind).map_err(|error| format!("cannot listen for signals: {error}"));
+        Ok(Self {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+            hangup: listen(SignalKind::hangup())?,
+        })
+    }
+}
+
 /// `SIGTERM` and `SIGINT` stop the agent, `SIGHUP` reloads.
-async fn serve_until_told(agent: RunningAgent) -> Result<(), String> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let listen = |kind| signal(kind).map_err(|error| format!("cannot listen for signals: {error}"));
-    let mut terminate = listen(SignalKind::terminate())?;
-    let mut interrupt = listen(SignalKind::interrupt())?;
-    let mut hangup = listen(SignalKind::hangup())?;
+async fn serve_until_told(agent: RunningAgent, mut signals: Signals) -> Result<(), String> {
     loop {
         tokio::select! {
-            _ = terminate.recv() => break,
-            _ = interrupt.recv() => break,
-            _ = hangup.recv() => reload(&agent.state),
+            _ = signals.terminate.recv() => break,
+            _ = signals.interrupt.recv() => break,
+            _ = signals.hangup.recv() => reload(&agent.state),
         }
     }
     tracing::info!("stopping");

@@ -73,6 +73,8 @@ pub struct Stream {
     job: Job,
     interval_ms: AtomicU64,
     rows_not_written: AtomicU64,
+    /// Milliseconds; 0: the common deadline.
+    own_deadline_ms: AtomicU64,
     health: Mutex<Health>,
     latest: Mutex<Latest>,
     spec: Mutex<StreamSpec>,
@@ -97,6 +99,7 @@ impl Stream {
             job,
             interval_ms: AtomicU64::new(interval_ms),
             rows_not_written: AtomicU64::new(0),
+            own_deadline_ms: AtomicU64::new(0),
             health: Mutex::new(health),
             latest: Mutex::default(),
             spec: Mutex::new(spec),
@@ -120,6 +123,12 @@ impl Stream {
     pub fn set_interval_ms(&self, interval_ms: u64) {
         self.interval_ms.store(interval_ms, Ordering::Relaxed);
         lock(&self.spec).interval_ms = interval_ms;
+    }
+
+    /// Gives this stream's collector another deadline than the others.
+    pub fn set_own_deadline(&self, deadline: Duration) {
+        let ms = u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX);
+        self.own_deadline_ms.store(ms, Ordering::Relaxed);
     }
 
     /// Writes a row with a given time: for whoever makes rows outside the schedule (the simulator, imports). The last
@@ -239,9 +248,13 @@ impl Stream {
         }
     }
 
-    /// Gives up a collection that runs longer than `deadline`: its tick gets an empty row, so that its series are stale
+    /// Gives up a collection that runs longer than `common`, or its own deadline: its tick gets an empty row, so that its series are stale
     /// while it hangs (rule 4 of the design).
-    pub(crate) fn give_up_after(&self, deadline: Duration) {
+    pub(crate) fn give_up_after(&self, common: Duration) {
+        let deadline = match self.own_deadline_ms.load(Ordering::Relaxed) {
+            0 => common,
+            own => Duration::from_millis(own),
+        };
         let tick_ms = {
             let mut health = lock(&self.health);
             let Some(running) = health.running.as_mut() else { return };

@@ -75,7 +75,7 @@ section! {
     /// What is collected, and how often.
     pub struct CollectorsConfig = "collectors" {
         /// Only these collectors. Not set: all of them; one whose hardware is not there reports "not present".
-        enabled: Option<Vec<String>> = None, "[\"cpu\", \"meminfo\"]";
+        enabled: Option<Vec<String>> = None, "[\"stat\", \"meminfo\"]";
         /// All but these collectors.
         disabled: Vec<String> = Vec::new();
         /// How often a collector runs. Not set: each collector's own interval, 1 s for nearly all.

@@ -45,7 +45,8 @@ fn every_key_is_documented_and_every_example_is_taken() {
         }
     }
     assert!(keys > 25, "{keys}");
-    let config = parse(&text).expect("every example is valid");
+    let known = podscope_agent::agent::known_collectors();
+    let config = check::parse(Path::new("agent.toml"), &text, &known).expect("every example is valid");
     assert_eq!(config.instance.as_deref(), Some("node-017"));
     assert_eq!(config.collectors.intervals.get("filesystem"), Some(&Period::from_secs(30)));
 }
