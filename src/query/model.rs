@@ -3,7 +3,7 @@
 //! alone.
 
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::error::QueryError;
 use crate::request::RawQuery;
@@ -70,8 +70,10 @@ impl Model {
     /// # Errors
     /// JSON that is no query, a query type of another time, a field that makes no sense, or no expression.
     pub fn read(raw: &RawQuery) -> Result<Self, QueryError> {
-        let json: Json =
-            serde_json::from_slice(&raw.json).map_err(|error| QueryError::Model(error.to_string()))?;
+        // By way of a map: serde would take a list for a struct too.
+        let json: Json = serde_json::from_slice::<Map<String, Value>>(&raw.json)
+            .and_then(|object| serde_json::from_value(Value::Object(object)))
+            .map_err(|error| QueryError::Model(error.to_string()))?;
         let query_type = match raw.query_type.as_str() {
             "" => json.query_type.unwrap_or_default(),
             set => set.to_owned(),

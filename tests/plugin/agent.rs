@@ -67,10 +67,19 @@ impl FakeAgent {
 
     /// The same with any number of GPUs.
     pub(crate) async fn with_gpus(name: &str, manner: Manner, gpus: usize) -> Self {
+        Self::with_data(name, manner, data(name, gpus, END_MS)).await
+    }
+
+    /// The same with data that ends at another time.
+    pub(crate) async fn ending_at(name: &str, manner: Manner, end_ms: i64) -> Self {
+        Self::with_data(name, manner, data(name, 8, end_ms)).await
+    }
+
+    async fn with_data(name: &str, manner: Manner, data: MemorySource) -> Self {
         let state = Arc::new(Node {
             name: name.to_owned(),
             manner,
-            data: data(name, gpus),
+            data,
             busy: AtomicUsize::new(0),
             asked: AtomicUsize::new(0),
         });
@@ -88,7 +97,7 @@ impl FakeAgent {
         let state = Arc::new(Node {
             name: name.to_owned(),
             manner: Manner::Answers,
-            data: data(name, 1),
+            data: data(name, 1, END_MS),
             busy: AtomicUsize::new(0),
             asked: AtomicUsize::new(0),
         });
@@ -126,10 +135,10 @@ impl FakeAgent {
 const HISTOGRAM: &str = "vllm:e2e_request_latency_seconds_bucket";
 
 /// What the agent stores: a utilisation of `10 * gpu + 1` per GPU, a counter that grows by 2 a second, and a histogram.
-fn data(node: &str, gpus: usize) -> MemorySource {
+fn data(node: &str, gpus: usize, end_ms: i64) -> MemorySource {
     let mut samples = Vec::new();
     for step in 0..240_i64 {
-        let time = END_MS - (239 - step) * 15_000;
+        let time = end_ms - (239 - step) * 15_000;
         for index in 0..gpus {
             let id = index.to_string();
             let labels = Labels::from_pairs([
