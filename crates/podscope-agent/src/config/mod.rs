@@ -36,7 +36,7 @@ section! {
         /// `~/.local/state/podscope`. The agent logs which one it uses.
         data_dir: Option<PathBuf> = None, "\"/var/lib/podscope\"";
         /// Bearer token that every request but `/-/healthy` must carry. Better kept in `token_file`.
-        token: Option<Secret> = None, "\"at least 16 characters\"";
+        token: Option<Secret> = None, "\"at-least-16-characters\"";
         /// File with the bearer token on its first line. Not together with `token`.
         token_file: Option<PathBuf> = None, "\"/etc/podscope/token\"";
         /// What is logged: `error`, `warn`, `info`, `debug`, `trace`, or a filter such as
