@@ -93,7 +93,10 @@ impl Agent {
             labels: identity.labels,
             token,
             limits: config.limits.clone(),
-            retention: Some(Retention { max_age: config.history.max_age, max_bytes: config.history.max_bytes }),
+            retention: Some(Retention {
+                max_age: config.history.max_age,
+                max_bytes: config.history.max_bytes,
+            }),
             local_only: addr.ip().to_canonical().is_loopback(),
         };
         let state = AgentState::new(identity.instance, Arc::clone(&history), live);
@@ -111,7 +114,8 @@ impl Agent {
             }
             drivers.push(Driver::new(collector, stream));
         }
-        let schedule = Schedule::start(drivers, history, config.collectors.deadline.0).map_err(StartError::Threads)?;
+        let schedule =
+            Schedule::start(drivers, history, config.collectors.deadline.0).map_err(StartError::Threads)?;
 
         let tls = tls.map(RustlsConfig::from_config);
         if let Some(file) = options.config_file {
@@ -138,7 +142,13 @@ impl Agent {
         };
         let scheme = if tls.is_some() { "https" } else { "http" };
         tracing::info!(instance = state.instance(), "listening on {scheme}://{addr}");
-        Ok(RunningAgent { addr, state, handle, schedule, server })
+        Ok(RunningAgent {
+            addr,
+            state,
+            handle,
+            schedule,
+            server,
+        })
     }
 
     /// The collectors this machine is to run: host collectors over the real `/proc` and `/sys`, and the GPU's, whose
@@ -172,7 +182,11 @@ const GPU_GRACE: Duration = Duration::from_secs(1);
 
 /// The names that may stand in `[collectors]`.
 pub fn known_collectors() -> Vec<&'static str> {
-    host_descriptors().iter().map(|descriptor| descriptor.name).chain([GPU, SELF]).collect()
+    host_descriptors()
+        .iter()
+        .map(|descriptor| descriptor.name)
+        .chain([GPU, SELF])
+        .collect()
 }
 
 fn open_history(config: &Config) -> Result<Arc<History>, StartError> {
@@ -186,8 +200,10 @@ fn open_history(config: &Config) -> Result<Arc<History>, StartError> {
         free_space_floor: config.history.free_space_floor.0,
         ..Options::new(&dir.path)
     };
-    let (history, recovery) =
-        History::open(options).map_err(|source| StartError::History { path: dir.path, source })?;
+    let (history, recovery) = History::open(options).map_err(|source| StartError::History {
+        path: dir.path,
+        source,
+    })?;
     if recovery.cut.is_empty() && recovery.memory_only.is_none() {
         tracing::info!("{recovery}");
     } else {
@@ -207,12 +223,20 @@ fn serve(
     Ok(match tls {
         Some(tls) => {
             let mut server = axum_server::from_tcp_rustls(listener, tls)?.handle(handle.clone());
-            server.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
+            server
+                .http_builder()
+                .http1()
+                .timer(TokioTimer::new())
+                .header_read_timeout(HEAD_TIMEOUT);
             tokio::spawn(server.serve(app))
         }
         None => {
             let mut server = axum_server::from_tcp(listener)?.handle(handle.clone());
-            server.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
+            server
+                .http_builder()
+                .http1()
+                .timer(TokioTimer::new())
+                .header_read_timeout(HEAD_TIMEOUT);
             tokio::spawn(server.serve(app))
         }
     })
@@ -236,7 +260,13 @@ impl RunningAgent {
     /// # Errors
     /// When the rows of the last seconds could not be written.
     pub async fn stop(self) -> Result<(), HistoryError> {
-        let Self { state, handle, schedule, server, .. } = self;
+        let Self {
+            state,
+            handle,
+            schedule,
+            server,
+            ..
+        } = self;
         handle.graceful_shutdown(Some(DRAIN_TIMEOUT));
         // An error of accepting connections; nothing more is wanted of it.
         drop(server.await);

@@ -31,7 +31,11 @@ impl<'a> AloneSource<'a> {
     /// `node`: the labels the node puts onto its series.
     pub(crate) fn new(history: &'a History, node: Labels) -> Self {
         let up = node.with(NAME, agent::UP.name).with(JOB, Job::Node.as_str());
-        Self { history, series: LabelledSource::new(history, node), up }
+        Self {
+            history,
+            series: LabelledSource::new(history, node),
+            up,
+        }
     }
 
     /// 1 while rows were being written, 0 between; nothing from before the first row.
@@ -50,10 +54,18 @@ impl<'a> AloneSource<'a> {
         while at <= end_ms {
             while spans.next_if(|(_, until)| *until < at).is_some() {}
             timestamps.push(at);
-            values.push(if spans.peek().is_some_and(|(from, _)| *from <= at) { 1.0 } else { 0.0 });
+            values.push(if spans.peek().is_some_and(|(from, _)| *from <= at) {
+                1.0
+            } else {
+                0.0
+            });
             at = (at - at.rem_euclid(*raster)) + raster;
         }
-        Some(SeriesData { labels: self.up.clone(), timestamps: timestamps.into(), values: values.into() })
+        Some(SeriesData {
+            labels: self.up.clone(),
+            timestamps: timestamps.into(),
+            values: values.into(),
+        })
     }
 }
 
@@ -83,7 +95,10 @@ impl SeriesSource for AloneSource<'_> {
     ) -> Result<Vec<Labels>, SourceError> {
         let mut found = self.series.series(matchers, start_ms, end_ms, budget)?;
         let stats = self.history.stats();
-        let overlaps = stats.oldest_ms.zip(stats.newest_ms).is_some_and(|(from, to)| from <= end_ms && to > start_ms);
+        let overlaps = stats
+            .oldest_ms
+            .zip(stats.newest_ms)
+            .is_some_and(|(from, to)| from <= end_ms && to > start_ms);
         if overlaps && all_match(matchers, &self.up) {
             found.push(self.up.clone());
         }

@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use podscope_model::labels::Labels;
 use podscope_model::leaf::{
-    AgentApi, ApiError, ApiErrorKind, LeafAnswer, LeafQuery, LeafStats, LeafValue, NodeInfo, SeriesAnswer, SeriesQuery,
-    Shape, Target,
+    AgentApi, ApiError, ApiErrorKind, LeafAnswer, LeafQuery, LeafStats, LeafValue, NodeInfo, SeriesAnswer,
+    SeriesQuery, Shape, Target,
 };
 use podscope_model::source::{Budget, BudgetError, SeriesSource, SourceError};
 use podscope_promql::EvalError;
@@ -42,7 +42,8 @@ impl AgentState {
 
     /// An owner of this state for a thread that outlives the call.
     fn shared(&self) -> Result<Arc<Self>, ApiError> {
-        self.me().ok_or_else(|| ApiError::new(ApiErrorKind::Unreachable, "this agent is stopping"))
+        self.me()
+            .ok_or_else(|| ApiError::new(ApiErrorKind::Unreachable, "this agent is stopping"))
     }
 
     fn answer(&self, query: &LeafQuery, node: Labels, budget: &Budget) -> Result<LeafAnswer, ApiError> {
@@ -114,7 +115,10 @@ impl AgentApi for AgentState {
         check_grid(&query, self.live().limits.max_points)?;
         let limits = self.bounded(query.limits);
         let state = self.shared()?;
-        let ran = self.queries().run(limits, move |budget| state.answer(&query, node, budget)).await;
+        let ran = self
+            .queries()
+            .run(limits, move |budget| state.answer(&query, node, budget))
+            .await;
         ran.map_err(of_run)?
     }
 
@@ -128,7 +132,11 @@ impl AgentApi for AgentState {
             list_series(&source, &query, budget).map_err(|error| of_source(&error))
         });
         let series = ran.await.map_err(of_run)??;
-        Ok(SeriesAnswer { leaf_id: self.history().leaf_id().to_owned(), instance: self.instance().to_owned(), series })
+        Ok(SeriesAnswer {
+            leaf_id: self.history().leaf_id().to_owned(),
+            instance: self.instance().to_owned(),
+            series,
+        })
     }
 
     async fn info(&self) -> Result<NodeInfo, ApiError> {
@@ -141,7 +149,7 @@ impl AgentApi for AgentState {
             now_ms: now_ms(),
             oldest_ms: stats.oldest_ms,
             newest_ms: stats.newest_ms,
-            series: stats.series as u64,
+            series: stats.series,
             history_bytes: stats.bytes_on_disk,
             collectors: self.streams().iter().map(|stream| stream.report().info).collect(),
             gpus: self.gpus(),
@@ -157,7 +165,11 @@ pub(crate) fn list_series(
     budget: &Budget,
 ) -> Result<Vec<Labels>, SourceError> {
     let everything = [Vec::new()];
-    let selectors = if query.selectors.is_empty() { &everything[..] } else { &query.selectors };
+    let selectors = if query.selectors.is_empty() {
+        &everything[..]
+    } else {
+        &query.selectors
+    };
     let mut found = Vec::new();
     for selector in selectors {
         found.extend(source.series(selector, query.start_ms, query.end_ms, budget)?);

@@ -15,7 +15,11 @@ use crate::config::{Config, check, reference};
 use crate::{chain, state::AgentState};
 
 #[derive(Debug, Parser)]
-#[command(name = "podscope-agent", version, about = "Collects this node's counters, keeps their history, answers PromQL")]
+#[command(
+    name = "podscope-agent",
+    version,
+    about = "Collects this node's counters, keeps their history, answers PromQL"
+)]
 #[command(args_conflicts_with_subcommands = true)]
 struct Cli {
     #[command(subcommand)]
@@ -66,22 +70,30 @@ struct ConfigCommand {
 }
 
 /// Runs the program with the given arguments, the first of them its name.
-pub fn main(arguments: impl IntoIterator<Item = OsString>, out: &mut dyn Write, err: &mut dyn Write) -> ExitCode {
+pub fn main(
+    arguments: impl IntoIterator<Item = OsString>,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> ExitCode {
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error) => {
-            let shown = if error.use_stderr() { write!(err, "{error}") } else { write!(out, "{error}") };
+            let shown = if error.use_stderr() {
+                write!(err, "{error}")
+            } else {
+                write!(out, "{error}")
+            };
             return exit(shown.is_ok() && !error.use_stderr(), 2);
         }
     };
     let result = match cli.command {
         None => run(cli.run),
         Some(Command::Run(options)) => run(options),
-        Some(Command::Config(ConfigCommand { check: Some(file), .. })) => {
-            check::load(&file, &known_collectors())
-                .map_err(|error| chain(&error))
-                .and_then(|_| writeln!(out, "{}: ok", file.display()).map_err(|error| error.to_string()))
-        }
+        Some(Command::Config(ConfigCommand {
+            check: Some(file), ..
+        })) => check::load(&file, &known_collectors())
+            .map_err(|error| chain(&error))
+            .and_then(|_| writeln!(out, "{}: ok", file.display()).map_err(|error| error.to_string())),
         Some(Command::Config(_)) => {
             write!(out, "{}", reference::default_toml()).map_err(|error| error.to_string())
         }
@@ -97,12 +109,17 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, out: &mut dyn Write, 
 }
 
 fn exit(success: bool, failure: u8) -> ExitCode {
-    if success { ExitCode::SUCCESS } else { ExitCode::from(failure) }
+    if success {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(failure)
+    }
 }
 
 /// Reads NVML for the agent that started this process, until that agent is gone.
 fn nvml_child() -> Result<(), String> {
-    child_main(RealNvml::new(), std::io::stdin().lock(), std::io::stdout().lock()).map_err(|error| chain(&error))
+    child_main(RealNvml::new(), std::io::stdin().lock(), std::io::stdout().lock())
+        .map_err(|error| chain(&error))
 }
 
 fn run(options: Run) -> Result<(), String> {
@@ -123,14 +140,23 @@ fn run(options: Run) -> Result<(), String> {
     // One thread serves; queries run on a few others that end when idle.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .max_blocking_threads(usize::try_from(config.limits.max_concurrent_queries).unwrap_or(4).saturating_add(4))
+        .max_blocking_threads(
+            usize::try_from(config.limits.max_concurrent_queries)
+                .unwrap_or(4)
+                .saturating_add(4),
+        )
         .build()
         .map_err(|error| format!("cannot start: {error}"))?;
-    let start = StartOptions { insecure: options.insecure, config_file: options.config };
+    let start = StartOptions {
+        insecure: options.insecure,
+        config_file: options.config,
+    };
     runtime.block_on(async {
         let signals = Signals::listen()?;
         let collectors = Agent::collectors(&config).map_err(|error| chain(&error))?;
-        let agent = Agent::start(config, start, collectors).await.map_err(|error| chain(&error))?;
+        let agent = Agent::start(config, start, collectors)
+            .await
+            .map_err(|error| chain(&error))?;
         serve_until_told(agent, signals).await
     })
 }
@@ -163,7 +189,10 @@ async fn serve_until_told(agent: RunningAgent, mut signals: Signals) -> Result<(
         }
     }
     tracing::info!("stopping");
-    agent.stop().await.map_err(|error| format!("cannot close the history: {}", chain(&error)))?;
+    agent
+        .stop()
+        .await
+        .map_err(|error| format!("cannot close the history: {}", chain(&error)))?;
     tracing::info!("stopped");
     Ok(())
 }
@@ -176,7 +205,8 @@ fn reload(state: &AgentState) {
 
 fn log_to_stderr(config: &Config) -> Result<(), String> {
     use std::io::IsTerminal;
-    let filter: tracing_subscriber::EnvFilter = config.log.parse().map_err(|error| format!("log: {error}"))?;
+    let filter: tracing_subscriber::EnvFilter =
+        config.log.parse().map_err(|error| format!("log: {error}"))?;
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

@@ -11,7 +11,9 @@ pub(crate) struct DataDir {
 
 /// No folder could be found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("there is no folder for the history: neither $XDG_STATE_HOME nor $HOME is set; set `data_dir` in the configuration")]
+#[error(
+    "there is no folder for the history: neither $XDG_STATE_HOME nor $HOME is set; set `data_dir` in the configuration"
+)]
 pub struct NoDataDir;
 
 /// `environment` looks a variable up; the process's own in the binary.
@@ -24,17 +26,33 @@ pub(crate) fn choose(
     environment: impl Fn(&str) -> Option<String>,
 ) -> Result<DataDir, NoDataDir> {
     if let Some(path) = configured {
-        return Ok(DataDir { path, why: "from the configuration" });
+        return Ok(DataDir {
+            path,
+            why: "from the configuration",
+        });
     }
     if root {
-        return Ok(DataDir { path: PathBuf::from("/var/lib/podscope"), why: "the default for root" });
+        return Ok(DataDir {
+            path: PathBuf::from("/var/lib/podscope"),
+            why: "the default for root",
+        });
     }
-    let set = |name: &str| environment(name).filter(|value| value.starts_with('/')).map(PathBuf::from);
+    let set = |name: &str| {
+        environment(name)
+            .filter(|value| value.starts_with('/'))
+            .map(PathBuf::from)
+    };
     if let Some(state) = set("XDG_STATE_HOME") {
-        return Ok(DataDir { path: state.join("podscope"), why: "from $XDG_STATE_HOME, since this is not root" });
+        return Ok(DataDir {
+            path: state.join("podscope"),
+            why: "from $XDG_STATE_HOME, since this is not root",
+        });
     }
     let home = set("HOME").ok_or(NoDataDir)?;
-    Ok(DataDir { path: home.join(".local/state/podscope"), why: "in the home folder, since this is not root" })
+    Ok(DataDir {
+        path: home.join(".local/state/podscope"),
+        why: "in the home folder, since this is not root",
+    })
 }
 
 #[cfg(test)]
@@ -45,7 +63,9 @@ mod tests {
     fn the_configuration_goes_first_then_root_then_the_users_folders() {
         let environment = |name: &str| Some(format!("/{}", name.to_lowercase()));
         let path = |configured: Option<&str>, root| {
-            choose(configured.map(PathBuf::from), root, environment).expect("a folder").path
+            choose(configured.map(PathBuf::from), root, environment)
+                .expect("a folder")
+                .path
         };
         assert_eq!(path(Some("/x"), true), PathBuf::from("/x"));
         assert_eq!(path(None, true), PathBuf::from("/var/lib/podscope"));

@@ -26,14 +26,22 @@ pub struct Driver {
 
 impl std::fmt::Debug for Driver {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        out.debug_struct("Driver").field("stream", &self.stream.name()).finish_non_exhaustive()
+        out.debug_struct("Driver")
+            .field("stream", &self.stream.name())
+            .finish_non_exhaustive()
     }
 }
 
 impl Driver {
     pub fn new(collector: Box<dyn Collector>, stream: Arc<Stream>) -> Self {
         let support = Support::NotPresent("not looked for yet".to_owned());
-        Self { collector, row: Row::new(), stream, looked_ms: None, support }
+        Self {
+            collector,
+            row: Row::new(),
+            stream,
+            looked_ms: None,
+            support,
+        }
     }
 
     pub fn stream(&self) -> &Arc<Stream> {
@@ -45,12 +53,22 @@ impl Driver {
         self.stream.begin(tick_ms);
         self.row.begin();
         let worked = std::panic::catch_unwind(AssertUnwindSafe(|| {
-            Self::collect(&mut *self.collector, &mut self.row, &mut self.support, &mut self.looked_ms, tick_ms)
+            Self::collect(
+                &mut *self.collector,
+                &mut self.row,
+                &mut self.support,
+                &mut self.looked_ms,
+                tick_ms,
+            )
         }));
         let state = worked.unwrap_or_else(|panic| {
             let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-            let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
-            CollectorState::Failed { error: format!("the collector itself is broken: {text}") }
+            let text = text
+                .or_else(|| panic.downcast_ref::<String>().cloned())
+                .unwrap_or_default();
+            CollectorState::Failed {
+                error: format!("the collector itself is broken: {text}"),
+            }
         });
         let changed = state == CollectorState::Ok && self.row.compact();
         self.stream.finish(tick_ms, &mut self.row, state, changed);
@@ -70,7 +88,9 @@ impl Driver {
             *looked_ms = Some(tick_ms);
         }
         if let Support::NotPresent(reason) = support {
-            return CollectorState::NotPresent { reason: reason.clone() };
+            return CollectorState::NotPresent {
+                reason: reason.clone(),
+            };
         }
         let collected = collector.collect(row);
         for problem in collector.take_problems() {
@@ -79,7 +99,9 @@ impl Driver {
         }
         match collected {
             Ok(()) => CollectorState::Ok,
-            Err(error) => CollectorState::Failed { error: crate::chain(&error) },
+            Err(error) => CollectorState::Failed {
+                error: crate::chain(&error),
+            },
         }
     }
 }

@@ -60,7 +60,8 @@ impl Exposition {
         match self.families.get_mut(name) {
             Some(family) => family.push((column.clone(), value)),
             None => {
-                self.families.insert(name.to_owned(), vec![(column.clone(), value)]);
+                self.families
+                    .insert(name.to_owned(), vec![(column.clone(), value)]);
             }
         }
     }
@@ -184,19 +185,37 @@ mod tests {
 
     fn metric(name: &str, kind: Kind, unit: Unit) -> Arc<ForeignMetric> {
         let help = "Back\\slash, \"quote\"\nand newline.".to_owned();
-        Arc::new(ForeignMetric { name: name.to_owned(), kind, unit, help })
+        Arc::new(ForeignMetric {
+            name: name.to_owned(),
+            kind,
+            unit,
+            help,
+        })
     }
 
     fn exposition() -> Exposition {
         let mut first = Row::new();
-        first.set_foreign(&metric("x_seconds_total", Kind::Counter, Unit::Seconds), &[("cpu", "0")], 1.5);
+        first.set_foreign(
+            &metric("x_seconds_total", Kind::Counter, Unit::Seconds),
+            &[("cpu", "0")],
+            1.5,
+        );
         first.set_foreign(&metric("ENERGY", Kind::Counter, Unit::Millijoules), &[], 1e300);
         let mut second = Row::new();
-        second.set_foreign(&metric("level", Kind::Unknown, Unit::None), &[("l", "a\\b\"c\nd")], f64::NEG_INFINITY);
-        second.set_foreign(&metric("x_seconds_total", Kind::Counter, Unit::Seconds), &[("cpu", "1")], 1e-9);
+        second.set_foreign(
+            &metric("level", Kind::Unknown, Unit::None),
+            &[("l", "a\\b\"c\nd")],
+            f64::NEG_INFINITY,
+        );
+        second.set_foreign(
+            &metric("x_seconds_total", Kind::Counter, Unit::Seconds),
+            &[("cpu", "1")],
+            1e-9,
+        );
         let mut exposition = Exposition::default();
         for row in [&first, &second] {
-            row.samples().for_each(|(column, value)| exposition.add(column, value));
+            row.samples()
+                .for_each(|(column, value)| exposition.add(column, value));
         }
         exposition
     }
@@ -214,7 +233,10 @@ mod tests {
     #[test]
     fn openmetrics_keeps_every_name_and_calls_a_counter_without_total_unknown() {
         let text = exposition().render(Format::OpenMetrics);
-        assert!(text.contains("# TYPE x_seconds counter\n# UNIT x_seconds seconds\n"), "{text}");
+        assert!(
+            text.contains("# TYPE x_seconds counter\n# UNIT x_seconds seconds\n"),
+            "{text}"
+        );
         assert!(text.contains("\nx_seconds_total{cpu=\"0\"} 1.5\n"), "{text}");
         assert!(text.contains("# TYPE ENERGY unknown\n"), "{text}");
         assert!(text.contains("# TYPE level unknown\n"), "{text}");
@@ -227,8 +249,13 @@ mod tests {
         let prometheus = "application/openmetrics-text;version=1.0.0;q=0.6,application/openmetrics-text;version=0.0.1;\
                           q=0.5,text/plain;version=1.0.0;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2";
         assert_eq!(Format::of_accept(Some(prometheus)), Format::OpenMetrics);
-        for plain in [None, Some("*/*"), Some("text/plain"), Some("text/html,application/xhtml+xml"),
-                      Some("application/openmetrics-text;q=0,text/plain")] {
+        for plain in [
+            None,
+            Some("*/*"),
+            Some("text/plain"),
+            Some("text/html,application/xhtml+xml"),
+            Some("application/openmetrics-text;q=0,text/plain"),
+        ] {
             assert_eq!(Format::of_accept(plain), Format::Text, "{plain:?}");
         }
     }

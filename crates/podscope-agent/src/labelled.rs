@@ -60,12 +60,16 @@ impl<'a, S: SeriesSource> LabelledSource<'a, S> {
             }
         }
         recheck.retain(|matcher| matcher.name() != INSTANCE);
-        Split::Ask { matchers: ask, recheck }
+        Split::Ask {
+            matchers: ask,
+            recheck,
+        }
     }
 
     /// The series' labels as the asker sees them, or `None` when a matcher on a node label rejects them.
     fn dress(&self, labels: &Labels, recheck: &[Matcher]) -> Option<Labels> {
-        let overridden = |matcher: &Matcher| labels.get(matcher.name()).is_none_or(|own| matcher.matches(own));
+        let overridden =
+            |matcher: &Matcher| labels.get(matcher.name()).is_none_or(|own| matcher.matches(own));
         recheck.iter().all(overridden).then(|| merge(labels, &self.node))
     }
 }
@@ -95,11 +99,18 @@ impl<S: SeriesSource> SeriesSource for LabelledSource<'_, S> {
         let Split::Ask { matchers, recheck } = self.split(select.matchers) else {
             return Ok(());
         };
-        let inner = Select { matchers: &matchers, ..select.clone() };
-        self.store.select(&inner, budget, &mut |series| match self.dress(&series.labels, &recheck) {
-            Some(labels) => sink(SeriesData { labels, ..series }),
-            None => Ok(()),
-        })
+        let inner = Select {
+            matchers: &matchers,
+            ..select.clone()
+        };
+        self.store.select(
+            &inner,
+            budget,
+            &mut |series| match self.dress(&series.labels, &recheck) {
+                Some(labels) => sink(SeriesData { labels, ..series }),
+                None => Ok(()),
+            },
+        )
     }
 
     fn series(
@@ -113,7 +124,10 @@ impl<S: SeriesSource> SeriesSource for LabelledSource<'_, S> {
             return Ok(Vec::new());
         };
         let stored = self.store.series(&matchers, start_ms, end_ms, budget)?;
-        Ok(stored.iter().filter_map(|labels| self.dress(labels, &recheck)).collect())
+        Ok(stored
+            .iter()
+            .filter_map(|labels| self.dress(labels, &recheck))
+            .collect())
     }
 }
 
@@ -140,16 +154,39 @@ mod tests {
             _: &Budget,
             sink: &mut dyn FnMut(SeriesData) -> Result<(), SourceError>,
         ) -> Result<(), SourceError> {
-            for labels in self.series.iter().filter(|labels| all_match(select.matchers, labels)) {
-                sink(SeriesData { labels: labels.clone(), timestamps: [1].into(), values: [1.0].into() })?;
+            for labels in self
+                .series
+                .iter()
+                .filter(|labels| all_match(select.matchers, labels))
+            {
+                sink(SeriesData {
+                    labels: labels.clone(),
+                    timestamps: [1].into(),
+                    values: [1.0].into(),
+                })?;
             }
             Ok(())
         }
 
-        fn series(&self, matchers: &[Matcher], _: i64, _: i64, _: &Budget) -> Result<Vec<Labels>, SourceError> {
-            let asked = matchers.iter().map(Matcher::to_string).collect::<Vec<_>>().join(",");
+        fn series(
+            &self,
+            matchers: &[Matcher],
+            _: i64,
+            _: i64,
+            _: &Budget,
+        ) -> Result<Vec<Labels>, SourceError> {
+            let asked = matchers
+                .iter()
+                .map(Matcher::to_string)
+                .collect::<Vec<_>>()
+                .join(",");
             self.asked.lock().expect("not poisoned").push(asked);
-            Ok(self.series.iter().filter(|labels| all_match(matchers, labels)).cloned().collect())
+            Ok(self
+                .series
+                .iter()
+                .filter(|labels| all_match(matchers, labels))
+                .cloned()
+                .collect())
         }
     }
 
@@ -158,7 +195,10 @@ mod tests {
             Labels::from_pairs([(NAME, "m"), ("cpu", "0")]),
             Labels::from_pairs([(NAME, "m"), ("cpu", "1"), ("rack", "own")]),
         ];
-        Store { series, asked: Mutex::default() }
+        Store {
+            series,
+            asked: Mutex::default(),
+        }
     }
 
     fn node() -> Labels {
@@ -167,9 +207,17 @@ mod tests {
 
     fn found(store: &Store, matchers: &[Matcher]) -> Vec<String> {
         let source = LabelledSource::new(store, node());
-        let listed = source.series(matchers, 0, 10, &Budget::unlimited()).expect("no limit");
+        let listed = source
+            .series(matchers, 0, 10, &Budget::unlimited())
+            .expect("no limit");
         let mut read = Vec::new();
-        let select = Select { matchers, start_ms: 0, end_ms: 10, step_ms: 1, function: None };
+        let select = Select {
+            matchers,
+            start_ms: 0,
+            end_ms: 10,
+            step_ms: 1,
+            function: None,
+        };
         source
             .select(&select, &Budget::unlimited(), &mut |series| {
                 read.push(series.labels);
@@ -191,8 +239,16 @@ mod tests {
     #[test]
     fn matchers_on_node_labels_select_as_if_the_labels_were_stored() {
         let new = |name: &str, op, value: &str| Matcher::new(name, op, value).expect("valid");
-        for matcher in [Matcher::equal(INSTANCE, "n1"), new(INSTANCE, MatchOp::Regex, "n.*"), new(INSTANCE, MatchOp::NotEqual, "")] {
-            assert_eq!(found(&store(), std::slice::from_ref(&matcher)), [PLAIN, OWN], "{matcher}");
+        for matcher in [
+            Matcher::equal(INSTANCE, "n1"),
+            new(INSTANCE, MatchOp::Regex, "n.*"),
+            new(INSTANCE, MatchOp::NotEqual, ""),
+        ] {
+            assert_eq!(
+                found(&store(), std::slice::from_ref(&matcher)),
+                [PLAIN, OWN],
+                "{matcher}"
+            );
         }
         assert_eq!(found(&store(), &[Matcher::equal("rack", "r12")]), [PLAIN]);
         assert_eq!(found(&store(), &[Matcher::equal("rack", "own")]), [OWN]);
@@ -210,7 +266,10 @@ mod tests {
     #[test]
     fn a_matcher_the_node_satisfies_is_not_sent_to_the_store() {
         let store = store();
-        found(&store, &[Matcher::equal(NAME, "m"), Matcher::equal(INSTANCE, "n1")]);
+        found(
+            &store,
+            &[Matcher::equal(NAME, "m"), Matcher::equal(INSTANCE, "n1")],
+        );
         assert_eq!(*store.asked.lock().expect("not poisoned"), [r#"__name__="m""#]);
     }
 }

@@ -45,8 +45,13 @@ impl Drop for CancelOnDrop {
 
 impl Queries {
     pub fn new(concurrent: u64) -> Self {
-        let permits = usize::try_from(concurrent).unwrap_or(1).clamp(1, Semaphore::MAX_PERMITS);
-        Self { permits: Arc::new(Semaphore::new(permits)), totals: Arc::default() }
+        let permits = usize::try_from(concurrent)
+            .unwrap_or(1)
+            .clamp(1, Semaphore::MAX_PERMITS);
+        Self {
+            permits: Arc::new(Semaphore::new(permits)),
+            totals: Arc::default(),
+        }
     }
 
     /// Runs `work` on a blocking thread with a budget made of `limits`. The time spent waiting for a turn counts.
@@ -61,7 +66,9 @@ impl Queries {
     ) -> Result<Result<T, E>, RunError> {
         let arrived = Instant::now();
         let timeout = Duration::from_millis(limits.timeout_ms);
-        let late = BudgetError::Time { limit_ms: limits.timeout_ms };
+        let late = BudgetError::Time {
+            limit_ms: limits.timeout_ms,
+        };
         let turn = tokio::time::timeout(timeout, Arc::clone(&self.permits).acquire_owned()).await;
         let Ok(Ok(permit)) = turn else {
             self.totals.failed.fetch_add(1, Ordering::Relaxed);
@@ -71,7 +78,12 @@ impl Queries {
         let _guard = CancelOnDrop(cancel.clone());
         let left = timeout.saturating_sub(arrived.elapsed());
         let left_ms = u64::try_from(left.as_millis()).unwrap_or(u64::MAX).max(1);
-        let budget = Budget::new(limits.max_samples, limits.max_series, Some(left_ms), cancel.clone());
+        let budget = Budget::new(
+            limits.max_samples,
+            limits.max_series,
+            Some(left_ms),
+            cancel.clone(),
+        );
         let totals = Arc::clone(&self.totals);
         let worked = tokio::task::spawn_blocking(move || {
             let begun = Instant::now();
@@ -106,7 +118,10 @@ mod tests {
     use super::*;
 
     fn limits(timeout_ms: u64) -> Limits {
-        Limits { timeout_ms, ..Limits::default() }
+        Limits {
+            timeout_ms,
+            ..Limits::default()
+        }
     }
 
     /// Works until it is told to stop.
@@ -148,14 +163,22 @@ mod tests {
         };
         let (first, second) = tokio::join!(first, second);
         assert!(matches!(first, Ok(Ok(()))));
-        assert!(matches!(second, Err(RunError::Budget(BudgetError::Time { limit_ms: 20 }))), "{second:?}");
+        assert!(
+            matches!(second, Err(RunError::Budget(BudgetError::Time { limit_ms: 20 }))),
+            "{second:?}"
+        );
     }
 
     #[tokio::test]
     async fn a_panic_is_an_error_and_the_next_query_has_its_turn() {
         let queries = Queries::new(1);
-        let broken = queries.run(limits(600_000), |_| -> Result<(), ()> { panic!("broken") }).await;
+        let broken = queries
+            .run(limits(600_000), |_| -> Result<(), ()> { panic!("broken") })
+            .await;
         assert!(matches!(broken, Err(RunError::Panicked)));
-        assert!(matches!(queries.run(limits(600_000), |_| Ok::<u8, ()>(7)).await, Ok(Ok(7))));
+        assert!(matches!(
+            queries.run(limits(600_000), |_| Ok::<u8, ()>(7)).await,
+            Ok(Ok(7))
+        ));
     }
 }

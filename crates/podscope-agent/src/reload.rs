@@ -59,8 +59,13 @@ impl Reloader {
         let mut last = lock(&self.last);
         let new = check::load(&self.file, &self.collectors).map_err(|error| crate::chain(&error))?;
         let token = new.load_token().map_err(|error| crate::chain(&error))?;
-        check_exposure(self.started.listen, self.tls.is_some(), token.is_some(), self.insecure)
-            .map_err(|error| error.to_string())?;
+        check_exposure(
+            self.started.listen,
+            self.tls.is_some(),
+            token.is_some(),
+            self.insecure,
+        )
+        .map_err(|error| error.to_string())?;
         let tls = match &self.tls {
             Some(_) => crate::tls::load(&new.tls).map_err(|error| crate::chain(&error))?,
             None => None,
@@ -76,9 +81,18 @@ impl Reloader {
         }
         let mut limits = new.limits.clone();
         limits.max_concurrent_queries = self.started.limits.max_concurrent_queries;
-        state.set_live(Live { labels: new.labels.clone(), token, limits, ..(*live).clone() });
+        state.set_live(Live {
+            labels: new.labels.clone(),
+            token,
+            limits,
+            ..(*live).clone()
+        });
         for stream in state.streams().iter() {
-            let own = self.own_intervals.get(stream.name()).copied().unwrap_or(stream.interval_ms());
+            let own = self
+                .own_intervals
+                .get(stream.name())
+                .copied()
+                .unwrap_or(stream.interval_ms());
             stream.set_interval_ms(new.interval_of(stream.name(), own));
         }
         self.controls.set_deadline(new.collectors.deadline.0);
@@ -136,7 +150,11 @@ impl Config {
 
     /// The interval of a collector, the GPU's included.
     pub(crate) fn interval_of(&self, name: &str, own_ms: u64) -> u64 {
-        if name == "gpu" { self.gpu.interval.as_ms() } else { self.collector_interval_ms(name, own_ms) }
+        if name == "gpu" {
+            self.gpu.interval.as_ms()
+        } else {
+            self.collector_interval_ms(name, own_ms)
+        }
     }
 }
 

@@ -48,7 +48,9 @@ impl Bell {
     fn sleep(&self, time: Duration) {
         let rings = lock(&self.rings);
         let before = *rings;
-        let waited = self.rung.wait_timeout_while(rings, time, |now| *now == before && !self.stopping());
+        let waited = self
+            .rung
+            .wait_timeout_while(rings, time, |now| *now == before && !self.stopping());
         drop(waited.unwrap_or_else(PoisonError::into_inner));
     }
 }
@@ -88,7 +90,11 @@ impl Schedule {
     /// When the system gives no more threads; those already started are stopped.
     pub fn start(drivers: Vec<Driver>, history: Arc<History>, deadline: Duration) -> io::Result<Self> {
         let streams: Vec<Arc<Stream>> = drivers.iter().map(|driver| Arc::clone(driver.stream())).collect();
-        let mut schedule = Self { controls: Controls::default(), collectors: Vec::new(), others: Vec::new() };
+        let mut schedule = Self {
+            controls: Controls::default(),
+            collectors: Vec::new(),
+            others: Vec::new(),
+        };
         schedule.controls.set_deadline(deadline);
         let started = schedule.start_threads(drivers, streams, history);
         if let Err(error) = started {
@@ -107,10 +113,12 @@ impl Schedule {
         for driver in drivers {
             let bell = Arc::clone(&self.controls.bell);
             let name = driver.stream().name().to_owned();
-            self.collectors.push(spawn(&name, move || run_collector(driver, &bell))?);
+            self.collectors
+                .push(spawn(&name, move || run_collector(driver, &bell))?);
         }
         let controls = self.controls.clone();
-        self.others.push(spawn("watch", move || watch(&streams, &controls))?);
+        self.others
+            .push(spawn("watch", move || watch(&streams, &controls))?);
         let bell = Arc::clone(&self.controls.bell);
         // Sealing compresses: an ordinary stack.
         let keeper = std::thread::Builder::new().name("history".to_owned());
@@ -135,7 +143,10 @@ impl Schedule {
                 // A panic was caught and told by the driver.
                 drop(thread.join());
             } else {
-                tracing::warn!(collector = thread.thread().name(), "still at work; not waiting for it");
+                tracing::warn!(
+                    collector = thread.thread().name(),
+                    "still at work; not waiting for it"
+                );
             }
         }
         for thread in self.others {
@@ -147,7 +158,10 @@ impl Schedule {
 fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
     // The kernel keeps 15 bytes of a name.
     let name: String = name.chars().take(15).collect();
-    std::thread::Builder::new().name(name).stack_size(STACK_BYTES).spawn(work)
+    std::thread::Builder::new()
+        .name(name)
+        .stack_size(STACK_BYTES)
+        .spawn(work)
 }
 
 fn run_collector(mut driver: Driver, bell: &Bell) {

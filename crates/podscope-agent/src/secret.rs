@@ -53,7 +53,10 @@ mod tests {
     fn a_secret_is_never_shown() {
         let secret = Secret::new("correct horse");
         assert_eq!(format!("{secret:?}"), HIDDEN);
-        assert_eq!(serde_json::to_string(&secret).expect("a string"), format!("{HIDDEN:?}"));
+        assert_eq!(
+            serde_json::to_string(&secret).expect("a string"),
+            format!("{HIDDEN:?}")
+        );
     }
 
     #[test]

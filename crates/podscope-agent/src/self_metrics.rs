@@ -36,7 +36,11 @@ pub struct SelfCollector {
 impl SelfCollector {
     /// `process`: whether this process is the agent's own, so that its CPU and memory mean something.
     pub fn new(state: &Arc<AgentState>, process: bool) -> Self {
-        Self { state: Arc::downgrade(state), process, started: None }
+        Self {
+            state: Arc::downgrade(state),
+            process,
+            started: None,
+        }
     }
 
     fn collectors(state: &AgentState, row: &mut Row) {
@@ -53,7 +57,11 @@ impl SelfCollector {
             row.set(&agent::COLLECTOR_SERIES, &labels, report.info.series as f64);
             row.set(&agent::COLLECTOR_FAILURES, &labels, report.failures as f64);
             row.set(&agent::COLLECTOR_MISSED_TICKS, &labels, report.missed as f64);
-            row.set(&agent::COLLECTOR_ROWS_NOT_WRITTEN, &labels, report.rows_not_written as f64);
+            row.set(
+                &agent::COLLECTOR_ROWS_NOT_WRITTEN,
+                &labels,
+                report.rows_not_written as f64,
+            );
         }
     }
 
@@ -68,7 +76,11 @@ impl SelfCollector {
         row.set(&agent::HISTORY_SAMPLES, &[], stats.samples as f64);
         row.set(&agent::HISTORY_LOST_ROWS, &[], stats.lost.rows as f64);
         row.set(&agent::HISTORY_LOST_BYTES, &[], stats.lost.bytes as f64);
-        row.set(&agent::HISTORY_WRITABLE, &[], f64::from(u8::from(stats.not_writing.is_none())));
+        row.set(
+            &agent::HISTORY_WRITABLE,
+            &[],
+            f64::from(u8::from(stats.not_writing.is_none())),
+        );
         if let Some(oldest) = stats.oldest_ms {
             row.set(&agent::HISTORY_OLDEST, &[], oldest as f64 / 1000.0);
         }
@@ -82,23 +94,46 @@ impl SelfCollector {
             ("cancelled", &totals.cancelled),
         ];
         for (result, total) in results {
-            row.set(&agent::QUERIES, &[("result", result)], total.load(Ordering::Relaxed) as f64);
+            row.set(
+                &agent::QUERIES,
+                &[("result", result)],
+                total.load(Ordering::Relaxed) as f64,
+            );
         }
-        row.set(&agent::QUERY_SECONDS, &[], totals.micros.load(Ordering::Relaxed) as f64 / 1e6);
-        row.set(&agent::QUERY_SAMPLES, &[], totals.samples.load(Ordering::Relaxed) as f64);
+        row.set(
+            &agent::QUERY_SECONDS,
+            &[],
+            totals.micros.load(Ordering::Relaxed) as f64 / 1e6,
+        );
+        row.set(
+            &agent::QUERY_SAMPLES,
+            &[],
+            totals.samples.load(Ordering::Relaxed) as f64,
+        );
     }
 
     fn process(&mut self, row: &mut Row) -> Result<(), CollectError> {
         let stat = Stat::read()?;
         let ticks = rustix::param::clock_ticks_per_second() as f64;
         row.set(&agent::PROCESS_CPU, &[], stat.cpu_ticks as f64 / ticks);
-        row.set(&agent::PROCESS_RESIDENT, &[], stat.resident_pages as f64 * rustix::param::page_size() as f64);
+        row.set(
+            &agent::PROCESS_RESIDENT,
+            &[],
+            stat.resident_pages as f64 * rustix::param::page_size() as f64,
+        );
         row.set(&agent::PROCESS_VIRTUAL, &[], stat.virtual_bytes as f64);
         row.set(&agent::PROCESS_THREADS, &[], stat.threads as f64);
         let fds = "/proc/self/fd";
-        let open = std::fs::read_dir(fds).map_err(|source| CollectError::Read { path: fds.to_owned(), source })?;
+        let open = std::fs::read_dir(fds).map_err(|source| CollectError::Read {
+            path: fds.to_owned(),
+            source,
+        })?;
         // The folder itself is open while it is read.
-        row.set(&agent::PROCESS_OPEN_FDS, &[], open.count().saturating_sub(1) as f64);
+        row.set(
+            &agent::PROCESS_OPEN_FDS,
+            &[],
+            open.count().saturating_sub(1) as f64,
+        );
         if self.started.is_none() {
             self.started = boot_time()?.map(|boot| boot + stat.start_ticks as f64 / ticks);
         }
@@ -167,9 +202,14 @@ impl Stat {
 
 fn boot_time() -> Result<Option<f64>, CollectError> {
     let text = read("/proc/stat")?;
-    Ok(text.lines().find_map(|line| line.strip_prefix("btime ")?.trim().parse().ok()))
+    Ok(text
+        .lines()
+        .find_map(|line| line.strip_prefix("btime ")?.trim().parse().ok()))
 }
 
 fn read(path: &str) -> Result<String, CollectError> {
-    std::fs::read_to_string(path).map_err(|source| CollectError::Read { path: path.to_owned(), source })
+    std::fs::read_to_string(path).map_err(|source| CollectError::Read {
+        path: path.to_owned(),
+        source,
+    })
 }

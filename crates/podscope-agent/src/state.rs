@@ -41,7 +41,13 @@ pub struct Retention {
 impl Live {
     /// No token, the default limits, loopback: what tests and simulated nodes want.
     pub fn local(labels: BTreeMap<String, String>) -> Self {
-        Self { labels, token: None, limits: LimitsConfig::default(), retention: None, local_only: true }
+        Self {
+            labels,
+            token: None,
+            limits: LimitsConfig::default(),
+            retention: None,
+            local_only: true,
+        }
     }
 }
 
@@ -71,7 +77,9 @@ pub struct AgentState {
 
 impl std::fmt::Debug for AgentState {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        out.debug_struct("AgentState").field("instance", &self.instance).finish_non_exhaustive()
+        out.debug_struct("AgentState")
+            .field("instance", &self.instance)
+            .finish_non_exhaustive()
     }
 }
 
@@ -150,7 +158,9 @@ impl AgentState {
         let reload = self.reload.read().unwrap_or_else(PoisonError::into_inner);
         match &*reload {
             Some(reload) => reload(),
-            None => Err("this agent was started without a configuration file: there is nothing to read again".into()),
+            None => Err(
+                "this agent was started without a configuration file: there is nothing to read again".into(),
+            ),
         }
     }
 

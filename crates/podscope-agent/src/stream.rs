@@ -25,7 +25,8 @@ impl Latest {
             self.columns.clear();
         }
         let known = self.columns.len();
-        self.columns.extend_from_slice(&columns[known.min(columns.len())..]);
+        self.columns
+            .extend_from_slice(&columns[known.min(columns.len())..]);
         self.values.clear();
         self.values.extend((0..columns.len()).map(|at| row.value(at)));
     }
@@ -93,7 +94,11 @@ impl Stream {
             missed: 0,
             write_failing: false,
         };
-        let spec = StreamSpec { name: name.to_owned(), job: job.as_str().to_owned(), interval_ms };
+        let spec = StreamSpec {
+            name: name.to_owned(),
+            job: job.as_str().to_owned(),
+            interval_ms,
+        };
         Self {
             name: name.to_owned(),
             job,
@@ -166,7 +171,12 @@ impl Stream {
             Ok(appended) => {
                 if let Appended::NewEpoch { last_ms } = appended {
                     let collector = self.name.as_str();
-                    tracing::warn!(collector, t_ms, last_ms, "the clock was set back; all rows are kept");
+                    tracing::warn!(
+                        collector,
+                        t_ms,
+                        last_ms,
+                        "the clock was set back; all rows are kept"
+                    );
                 }
                 if changed {
                     tracing::info!(collector = self.name, "rows are written to the history again");
@@ -186,7 +196,11 @@ impl Stream {
 
     /// Notes that a collection for `tick_ms` begins.
     pub(crate) fn begin(&self, tick_ms: i64) {
-        let running = Running { tick_ms, since: Instant::now(), given_up: false };
+        let running = Running {
+            tick_ms,
+            since: Instant::now(),
+            given_up: false,
+        };
         let mut health = lock(&self.health);
         health.running = Some(running);
         health.last_tick_ms = Some(tick_ms);
@@ -197,7 +211,9 @@ impl Stream {
     pub(crate) fn finish(&self, tick_ms: i64, row: &mut Row, state: CollectorState, columns_changed: bool) {
         let given_up = {
             let mut health = lock(&self.health);
-            let Some(running) = health.running.take() else { return };
+            let Some(running) = health.running.take() else {
+                return;
+            };
             let took = running.since.elapsed();
             health.duration = took;
             health.missed += self.ticks_within(took);
@@ -257,7 +273,9 @@ impl Stream {
         };
         let tick_ms = {
             let mut health = lock(&self.health);
-            let Some(running) = health.running.as_mut() else { return };
+            let Some(running) = health.running.as_mut() else {
+                return;
+            };
             let took = running.since.elapsed();
             if running.given_up || took < deadline {
                 return;
@@ -294,7 +312,9 @@ impl Stream {
     /// How the collector is doing now.
     pub fn report(&self) -> Report {
         let health = lock(&self.health);
-        let hanging = health.running.map_or(0, |running| self.ticks_within(running.since.elapsed()));
+        let hanging = health
+            .running
+            .map_or(0, |running| self.ticks_within(running.since.elapsed()));
         let micros = u64::try_from(health.duration.as_micros()).unwrap_or(u64::MAX);
         Report {
             info: CollectorInfo {
@@ -314,7 +334,10 @@ impl Stream {
 }
 
 fn overran(took: Duration) -> String {
-    format!("did not finish within its deadline; it has been running for {:.1} s", took.as_secs_f64())
+    format!(
+        "did not finish within its deadline; it has been running for {:.1} s",
+        took.as_secs_f64()
+    )
 }
 
 /// A poisoned lock only says that another thread panicked; what it guards is whole between any two statements.

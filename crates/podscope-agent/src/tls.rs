@@ -21,7 +21,11 @@ pub enum TlsError {
         source: rustls::pki_types::pem::Error,
     },
     #[error("the {what} {path} holds no {wanted} in PEM form")]
-    Empty { what: &'static str, path: PathBuf, wanted: &'static str },
+    Empty {
+        what: &'static str,
+        path: PathBuf,
+        wanted: &'static str,
+    },
     #[error("the key {key} does not fit the certificate {certificate}, or one of them cannot be used")]
     Mismatch {
         certificate: PathBuf,
@@ -43,13 +47,22 @@ pub fn load(config: &TlsConfig) -> Result<Option<Arc<ServerConfig>>, TlsError> {
     };
     let chain = certificates("certificate", certificate)?;
     let private = PrivateKeyDer::from_pem_file(key).map_err(|source| match source {
-        rustls::pki_types::pem::Error::NoItemsFound => {
-            TlsError::Empty { what: "key", path: key.clone(), wanted: "private key" }
-        }
-        source => TlsError::Read { what: "key", path: key.clone(), source },
+        rustls::pki_types::pem::Error::NoItemsFound => TlsError::Empty {
+            what: "key",
+            path: key.clone(),
+            wanted: "private key",
+        },
+        source => TlsError::Read {
+            what: "key",
+            path: key.clone(),
+            source,
+        },
     })?;
-    let mismatch =
-        |source| TlsError::Mismatch { certificate: certificate.clone(), key: key.clone(), source };
+    let mismatch = |source| TlsError::Mismatch {
+        certificate: certificate.clone(),
+        key: key.clone(),
+        source,
+    };
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
@@ -57,10 +70,15 @@ pub fn load(config: &TlsConfig) -> Result<Option<Arc<ServerConfig>>, TlsError> {
     let builder = match &config.client_ca_file {
         None => builder.with_no_client_auth(),
         Some(path) => {
-            let unusable = |reason: String| TlsError::ClientAuthority { path: path.clone(), reason };
+            let unusable = |reason: String| TlsError::ClientAuthority {
+                path: path.clone(),
+                reason,
+            };
             let mut roots = RootCertStore::empty();
             for authority in certificates("client authority", path)? {
-                roots.add(authority).map_err(|error| unusable(error.to_string()))?;
+                roots
+                    .add(authority)
+                    .map_err(|error| unusable(error.to_string()))?;
             }
             let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
                 .build()
@@ -74,10 +92,21 @@ pub fn load(config: &TlsConfig) -> Result<Option<Arc<ServerConfig>>, TlsError> {
 }
 
 fn certificates(what: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let read = |source| TlsError::Read { what, path: path.to_owned(), source };
-    let found = CertificateDer::pem_file_iter(path).map_err(read)?.collect::<Result<Vec<_>, _>>().map_err(read)?;
+    let read = |source| TlsError::Read {
+        what,
+        path: path.to_owned(),
+        source,
+    };
+    let found = CertificateDer::pem_file_iter(path)
+        .map_err(read)?
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(read)?;
     if found.is_empty() {
-        return Err(TlsError::Empty { what, path: path.to_owned(), wanted: "certificate" });
+        return Err(TlsError::Empty {
+            what,
+            path: path.to_owned(),
+            wanted: "certificate",
+        });
     }
     Ok(found)
 }

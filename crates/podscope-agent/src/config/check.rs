@@ -36,7 +36,11 @@ pub enum ConfigError {
         source: std::io::Error,
     },
     #[error("the {what} {path} {reason}")]
-    Content { what: &'static str, path: PathBuf, reason: String },
+    Content {
+        what: &'static str,
+        path: PathBuf,
+        reason: String,
+    },
 }
 
 /// What is wrong with one key, before file and line are known.
@@ -50,7 +54,11 @@ struct Fault {
 impl Fault {
     fn new(key: &[&str], message: impl Into<String>, remedy: impl Into<String>) -> Self {
         let key = key.iter().map(|part| (*part).to_owned()).collect();
-        Self { key, message: message.into(), remedy: remedy.into() }
+        Self {
+            key,
+            message: message.into(),
+            remedy: remedy.into(),
+        }
     }
 }
 
@@ -59,8 +67,10 @@ impl Fault {
 /// # Errors
 /// The first mistake found.
 pub fn load(file: &Path, collectors: &[&str]) -> Result<Config, ConfigError> {
-    let text = std::fs::read_to_string(file)
-        .map_err(|source| ConfigError::Read { path: file.to_owned(), source })?;
+    let text = std::fs::read_to_string(file).map_err(|source| ConfigError::Read {
+        path: file.to_owned(),
+        source,
+    })?;
     parse(file, &text, collectors)
 }
 
@@ -71,19 +81,37 @@ pub fn load(file: &Path, collectors: &[&str]) -> Result<Config, ConfigError> {
 pub fn parse(file: &Path, text: &str, collectors: &[&str]) -> Result<Config, ConfigError> {
     let located = |key: String, span: Option<Range<usize>>, message: String, remedy: String| {
         let until = span.map_or(0, |span| span.start).min(text.len());
-        let line = text.as_bytes()[..until].iter().filter(|byte| **byte == b'\n').count() + 1;
-        ConfigError::Key { file: file.to_owned(), line, key, message, remedy }
+        let line = text.as_bytes()[..until]
+            .iter()
+            .filter(|byte| **byte == b'\n')
+            .count()
+            + 1;
+        ConfigError::Key {
+            file: file.to_owned(),
+            line,
+            key,
+            message,
+            remedy,
+        }
     };
     let document = DeTable::parse(text).map_err(|error| {
         let message = error.message().replace('\n', " ");
-        located(String::new(), error.span(), message, "the file must be TOML".to_owned())
+        located(
+            String::new(),
+            error.span(),
+            message,
+            "the file must be TOML".to_owned(),
+        )
     })?;
     let document = document.into_inner();
     if let Some((key, span, remedy)) = unknown_key(&document) {
         return Err(located(key, Some(span), "unknown key".to_owned(), remedy));
     }
     let config: Config = toml::from_str(text).map_err(|error| {
-        let key = error.span().and_then(|span| key_at(&document, &span)).unwrap_or_default();
+        let key = error
+            .span()
+            .and_then(|span| key_at(&document, &span))
+            .unwrap_or_default();
         let remedy = format!("see `podscope-agent config --default` for what {key} takes");
         located(key, error.span(), error.message().replace('\n', " "), remedy)
     })?;
@@ -101,7 +129,9 @@ fn unknown_key(document: &DeTable<'_>) -> Option<(String, Range<usize>, String)>
     for (name, value) in document {
         let text = name.get_ref().as_ref();
         if let Some(section) = tables.clone().find(|section| section.name == text) {
-            let Some(table) = value.get_ref().as_table() else { continue };
+            let Some(table) = value.get_ref().as_table() else {
+                continue;
+            };
             for key in table.keys() {
                 let inner = key.get_ref().as_ref();
                 if !section.keys.iter().any(|known| known.name == inner) {
@@ -120,7 +150,10 @@ fn unknown_key(document: &DeTable<'_>) -> Option<(String, Range<usize>, String)>
 fn suggestion(unknown: &str, section: &Section) -> String {
     let close = |name: &str| strsim::damerau_levenshtein(unknown, name) <= 1 + unknown.len() / 4;
     let own = section.keys.iter().map(|key| key.name);
-    let tables = SECTIONS.iter().map(|table| table.name).filter(|_| section.name.is_empty());
+    let tables = SECTIONS
+        .iter()
+        .map(|table| table.name)
+        .filter(|_| section.name.is_empty());
     let best = own
         .chain(tables)
         .filter(|name| close(name))
@@ -154,7 +187,9 @@ fn key_at(document: &DeTable<'_>, span: &Range<usize>) -> Option<String> {
 /// Where the value of a key stands; of the innermost part of the path that is in the file.
 fn span_of(document: &DeTable<'_>, path: &[String]) -> Option<Range<usize>> {
     let (first, rest) = path.split_first()?;
-    let (name, value) = document.iter().find(|(name, _)| name.get_ref().as_ref() == first.as_str())?;
+    let (name, value) = document
+        .iter()
+        .find(|(name, _)| name.get_ref().as_ref() == first.as_str())?;
     let inner = match value.get_ref() {
         DeValue::Table(table) => span_of(table, rest),
         _ => None,
@@ -174,15 +209,29 @@ impl Config {
     }
 
     fn faulty_names(&self) -> Result<(), Fault> {
-        if self.instance.as_deref().is_some_and(|name| name.trim().is_empty()) {
-            return Err(Fault::new(&["instance"], "is empty", "name the node, or remove the key to use the host name"));
+        if self
+            .instance
+            .as_deref()
+            .is_some_and(|name| name.trim().is_empty())
+        {
+            return Err(Fault::new(
+                &["instance"],
+                "is empty",
+                "name the node, or remove the key to use the host name",
+            ));
         }
         for (name, value) in &self.labels {
             let mut letters = name.chars();
-            let valid = letters.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
+            let valid = letters
+                .next()
+                .is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
                 && letters.all(|c| c.is_ascii_alphanumeric() || c == '_');
             if !valid {
-                return Err(Fault::new(&["labels", name], "is not a label name", "use letters, digits and _, no digit first"));
+                return Err(Fault::new(
+                    &["labels", name],
+                    "is not a label name",
+                    "use letters, digits and _, no digit first",
+                ));
             }
             if RESERVED_LABELS.contains(&name.as_str()) {
                 return Err(Fault::new(
@@ -192,11 +241,19 @@ impl Config {
                 ));
             }
             if value.is_empty() {
-                return Err(Fault::new(&["labels", name], "is empty", "give it a value or remove it"));
+                return Err(Fault::new(
+                    &["labels", name],
+                    "is empty",
+                    "give it a value or remove it",
+                ));
             }
         }
         if let Err(error) = self.log.parse::<tracing_subscriber::EnvFilter>() {
-            return Err(Fault::new(&["log"], error.to_string(), "use error, warn, info, debug, trace or crate=level"));
+            return Err(Fault::new(
+                &["log"],
+                error.to_string(),
+                "use error, warn, info, debug, trace or crate=level",
+            ));
         }
         Ok(())
     }
@@ -226,19 +283,27 @@ impl Config {
 
     fn faulty_security(&self) -> Result<(), Fault> {
         if self.token.is_some() && self.token_file.is_some() {
-            return Err(Fault::new(&["token"], "stands beside `token_file`", "keep one of the two"));
+            return Err(Fault::new(
+                &["token"],
+                "stands beside `token_file`",
+                "keep one of the two",
+            ));
         }
         if let Some(reason) = self.token.as_ref().and_then(weak_token) {
             return Err(Fault::new(&["token"], reason, TOKEN_REMEDY));
         }
         let tls = &self.tls;
         match (&tls.cert_file, &tls.key_file) {
-            (Some(_), None) => {
-                Err(Fault::new(&["tls", "cert_file"], "has no key to it", "set tls.key_file too"))
-            }
-            (None, Some(_)) => {
-                Err(Fault::new(&["tls", "key_file"], "has no certificate to it", "set tls.cert_file too"))
-            }
+            (Some(_), None) => Err(Fault::new(
+                &["tls", "cert_file"],
+                "has no key to it",
+                "set tls.key_file too",
+            )),
+            (None, Some(_)) => Err(Fault::new(
+                &["tls", "key_file"],
+                "has no certificate to it",
+                "set tls.cert_file too",
+            )),
             (None, None) if tls.client_ca_file.is_some() => Err(Fault::new(
                 &["tls", "client_ca_file"],
                 "is of no use without TLS",
@@ -258,7 +323,11 @@ impl Config {
         ];
         for (key, value) in counts {
             if value == 0 {
-                return Err(Fault::new(&["limits", key], "is 0", "nothing could be asked; use a positive number"));
+                return Err(Fault::new(
+                    &["limits", key],
+                    "is 0",
+                    "nothing could be asked; use a positive number",
+                ));
             }
         }
         let positive = [
@@ -271,10 +340,18 @@ impl Config {
             }
         }
         if self.history.max_age.0.as_secs() < 60 {
-            return Err(Fault::new(&["history", "max_age"], "is under a minute", "keep at least \"1m\""));
+            return Err(Fault::new(
+                &["history", "max_age"],
+                "is under a minute",
+                "keep at least \"1m\"",
+            ));
         }
         if self.history.max_bytes.0 < 1_000_000 {
-            return Err(Fault::new(&["history", "max_bytes"], "is under a megabyte", "allow at least \"1MB\""));
+            return Err(Fault::new(
+                &["history", "max_bytes"],
+                "is under a megabyte",
+                "allow at least \"1MB\"",
+            ));
         }
         Ok(())
     }
@@ -287,8 +364,11 @@ impl Config {
         let Some(path) = &self.token_file else {
             return Ok(self.token.clone());
         };
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| ConfigError::File { what: "token file", path: path.clone(), source })?;
+        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::File {
+            what: "token file",
+            path: path.clone(),
+            source,
+        })?;
         let token = Secret::new(text.lines().next().unwrap_or_default().trim());
         match weak_token(&token) {
             Some(reason) => Err(ConfigError::Content {
@@ -320,7 +400,9 @@ fn check_interval(key: &[&str], period: Period) -> Result<(), Fault> {
 }
 
 fn unknown_collector(key: &[&str], name: &str, known: &[&str]) -> Fault {
-    let best = known.iter().min_by_key(|candidate| strsim::damerau_levenshtein(name, candidate));
+    let best = known
+        .iter()
+        .min_by_key(|candidate| strsim::damerau_levenshtein(name, candidate));
     let close = best.filter(|best| strsim::damerau_levenshtein(name, best) <= 1 + name.len() / 4);
     let remedy = match close {
         Some(best) => format!("did you mean \"{best}\"?"),

@@ -162,7 +162,11 @@ impl LimitsConfig {
 impl Config {
     /// The interval collector `name` runs at, given its own default.
     pub fn collector_interval_ms(&self, name: &str, own_ms: u64) -> u64 {
-        let set = self.collectors.intervals.get(name).or(self.collectors.interval.as_ref());
+        let set = self
+            .collectors
+            .intervals
+            .get(name)
+            .or(self.collectors.interval.as_ref());
         set.map_or(own_ms, |period| period.as_ms())
     }
 

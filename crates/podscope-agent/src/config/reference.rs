@@ -7,7 +7,8 @@ use super::{Config, Key, SECTIONS, Section};
 
 /// The file with every key at its default; keys that are not set stand in comments with an example.
 pub fn default_toml() -> String {
-    let mut out = String::from("# podscope-agent: every key is optional, and what stands here is the default.\n");
+    let mut out =
+        String::from("# podscope-agent: every key is optional, and what stands here is the default.\n");
     for section in SECTIONS {
         out.push('\n');
         if !section.name.is_empty() {
@@ -53,7 +54,10 @@ pub fn markdown() -> String {
             match (default_of(&section, key), key.example) {
                 (Some(value), _) => line(&mut out, format_args!("Default: `{value}`")),
                 (None, Some(example)) => {
-                    line(&mut out, format_args!("Default: not set. Example: `{} = {example}`", key.name));
+                    line(
+                        &mut out,
+                        format_args!("Default: not set. Example: `{} = {example}`", key.name),
+                    );
                 }
                 (None, None) => out.push_str("Default: not set.\n"),
             }
@@ -65,7 +69,11 @@ pub fn markdown() -> String {
 /// The default as TOML, or `None` where it is "not set".
 fn default_of(section: &Section, key: &Key) -> Option<String> {
     let whole = toml::Value::try_from(Config::default()).ok()?;
-    let table = if section.name.is_empty() { Some(&whole) } else { whole.get(section.name) };
+    let table = if section.name.is_empty() {
+        Some(&whole)
+    } else {
+        whole.get(section.name)
+    };
     match table?.get(key.name)? {
         toml::Value::Table(table) if table.is_empty() => None,
         value => Some(value.to_string()),

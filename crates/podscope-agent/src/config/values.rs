@@ -41,16 +41,26 @@ impl FromStr for Period {
     type Err = BadValue;
 
     fn from_str(text: &str) -> Result<Self, BadValue> {
-        let bad = || BadValue(format!("{text:?} is not a duration; write it like \"5s\", \"1m30s\" or \"7d\""));
+        let bad = || {
+            BadValue(format!(
+                "{text:?} is not a duration; write it like \"5s\", \"1m30s\" or \"7d\""
+            ))
+        };
         let mut rest = text;
         let mut total = 0_u64;
         let mut smallest = 0;
         while !rest.is_empty() {
-            let digits = rest.find(|c: char| !c.is_ascii_digit()).filter(|at| *at > 0).ok_or_else(bad)?;
+            let digits = rest
+                .find(|c: char| !c.is_ascii_digit())
+                .filter(|at| *at > 0)
+                .ok_or_else(bad)?;
             let (number, tail) = rest.split_at(digits);
             let letters = tail.find(|c: char| c.is_ascii_digit()).unwrap_or(tail.len());
             let (unit, tail) = tail.split_at(letters);
-            let at = PERIOD_UNITS.iter().position(|(name, _)| *name == unit).ok_or_else(bad)?;
+            let at = PERIOD_UNITS
+                .iter()
+                .position(|(name, _)| *name == unit)
+                .ok_or_else(bad)?;
             if at < smallest {
                 return Err(bad());
             }
@@ -76,7 +86,10 @@ impl fmt::Display for Period {
             return out.write_str("0s");
         }
         // Weeks and years only where they say it exactly: "7d", not "1w".
-        for (unit, ms) in PERIOD_UNITS.into_iter().filter(|(unit, _)| !matches!(*unit, "w" | "y")) {
+        for (unit, ms) in PERIOD_UNITS
+            .into_iter()
+            .filter(|(unit, _)| !matches!(*unit, "w" | "y"))
+        {
             if left >= ms {
                 write!(out, "{}{unit}", left / ms)?;
                 left %= ms;
@@ -106,13 +119,23 @@ impl FromStr for ByteSize {
     type Err = BadValue;
 
     fn from_str(text: &str) -> Result<Self, BadValue> {
-        let bad = || BadValue(format!("{text:?} is not a size; write it like \"2GB\", \"512MiB\" or 1000000"));
+        let bad = || {
+            BadValue(format!(
+                "{text:?} is not a size; write it like \"2GB\", \"512MiB\" or 1000000"
+            ))
+        };
         let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
         let (number, unit) = text.split_at(digits);
         let number: u64 = number.parse().map_err(|_| bad())?;
         let scale = match unit.trim() {
             "" => 1,
-            unit => SIZE_UNITS.iter().find(|(name, _)| *name == unit).ok_or_else(bad)?.1,
+            unit => {
+                SIZE_UNITS
+                    .iter()
+                    .find(|(name, _)| *name == unit)
+                    .ok_or_else(bad)?
+                    .1
+            }
         };
         number.checked_mul(scale).map(Self).ok_or_else(bad)
     }
@@ -136,7 +159,9 @@ impl Serialize for Period {
 
 impl<'de> Deserialize<'de> for Period {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(serde::de::Error::custom)
     }
 }
 

@@ -50,9 +50,11 @@ pub(super) async fn reload(State(state): State<Arc<AgentState>>) -> Response {
     let reloaded = tokio::task::spawn_blocking(move || state.reload()).await;
     match reloaded {
         Ok(Ok(report)) => axum::Json(report).into_response(),
-        Ok(Err(message)) => {
-            (StatusCode::BAD_REQUEST, axum::Json(ApiError::new(ApiErrorKind::BadData, message))).into_response()
-        }
+        Ok(Err(message)) => (
+            StatusCode::BAD_REQUEST,
+            axum::Json(ApiError::new(ApiErrorKind::BadData, message)),
+        )
+            .into_response(),
         Err(error) => api_error(ApiError::new(ApiErrorKind::Internal, error.to_string())),
     }
 }

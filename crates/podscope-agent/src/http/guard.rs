@@ -45,7 +45,10 @@ fn authorize(headers: &HeaderMap, token: &crate::secret::Secret) -> Result<(), B
         None => "this agent needs a token: send it as `Authorization: Bearer TOKEN`",
     };
     let mut response = api_error(ApiError::new(ApiErrorKind::Unauthorized, message));
-    response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"podscope\""));
+    response.headers_mut().insert(
+        WWW_AUTHENTICATE,
+        HeaderValue::from_static("Bearer realm=\"podscope\""),
+    );
     Err(Box::new(response))
 }
 
@@ -87,7 +90,9 @@ fn is_local(host: &str) -> bool {
         None => host.rsplit_once(':').map_or(host, |(name, _)| name),
     };
     name.eq_ignore_ascii_case("localhost")
-        || name.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback())
+        || name
+            .parse::<IpAddr>()
+            .is_ok_and(|address| address.to_canonical().is_loopback())
 }
 
 #[cfg(test)]
@@ -96,10 +101,24 @@ mod tests {
 
     #[test]
     fn only_names_of_this_machine_are_local() {
-        for host in ["localhost", "LOCALHOST:9477", "127.0.0.1:9477", "127.9.9.9", "[::1]:9477", "[::1]"] {
+        for host in [
+            "localhost",
+            "LOCALHOST:9477",
+            "127.0.0.1:9477",
+            "127.9.9.9",
+            "[::1]:9477",
+            "[::1]",
+        ] {
             assert!(is_local(host), "{host}");
         }
-        for host in ["", "example.com", "localhost.example.com:9477", "127.0.0.1.example.com", "10.0.0.1:9477", "null"] {
+        for host in [
+            "",
+            "example.com",
+            "localhost.example.com:9477",
+            "127.0.0.1.example.com",
+            "10.0.0.1:9477",
+            "null",
+        ] {
             assert!(!is_local(host), "{host}");
         }
     }

@@ -64,5 +64,9 @@ fn json<T: serde::Serialize>(answer: Result<T, ApiError>) -> Response {
 fn bad_body(rejection: &JsonRejection) -> Response {
     let text = rejection.body_text();
     let message = format!("the body is not what this path takes: {text}; see /v1/openapi.json");
-    (rejection.status(), Json(ApiError::new(ApiErrorKind::BadData, message))).into_response()
+    (
+        rejection.status(),
+        Json(ApiError::new(ApiErrorKind::BadData, message)),
+    )
+        .into_response()
 }

@@ -23,13 +23,20 @@ const MAX_BODY_BYTES: usize = 1 << 20;
 struct Route {
     path: &'static str,
     // Read by the test that holds the OpenAPI document against this table.
-    #[cfg_attr(not(test), expect(dead_code, reason = "axum cannot be asked for the methods of a MethodRouter"))]
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "axum cannot be asked for the methods of a MethodRouter")
+    )]
     methods: &'static [&'static str],
     answer: MethodRouter<Arc<AgentState>>,
 }
 
 fn routes() -> Vec<Route> {
-    let route = |path, methods, answer| Route { path, methods, answer };
+    let route = |path, methods, answer| Route {
+        path,
+        methods,
+        answer,
+    };
     vec![
         route("/v1/query", &["post"], post(leaf::query)),
         route("/v1/series", &["post"], post(leaf::series)),
@@ -39,17 +46,41 @@ fn routes() -> Vec<Route> {
         route(guard::OPEN_PATH, &["get"], get(control::healthy)),
         route("/-/ready", &["get"], get(control::ready)),
         route("/-/reload", &["post"], post(control::reload)),
-        route("/api/v1/query", &["get", "post"], get(prometheus::query).post(prometheus::query)),
-        route("/api/v1/query_range", &["get", "post"], get(prometheus::query_range).post(prometheus::query_range)),
-        route("/api/v1/series", &["get", "post"], get(prometheus::series).post(prometheus::series)),
-        route("/api/v1/labels", &["get", "post"], get(prometheus::labels).post(prometheus::labels)),
-        route("/api/v1/label/{name}/values", &["get"], get(prometheus::label_values)),
+        route(
+            "/api/v1/query",
+            &["get", "post"],
+            get(prometheus::query).post(prometheus::query),
+        ),
+        route(
+            "/api/v1/query_range",
+            &["get", "post"],
+            get(prometheus::query_range).post(prometheus::query_range),
+        ),
+        route(
+            "/api/v1/series",
+            &["get", "post"],
+            get(prometheus::series).post(prometheus::series),
+        ),
+        route(
+            "/api/v1/labels",
+            &["get", "post"],
+            get(prometheus::labels).post(prometheus::labels),
+        ),
+        route(
+            "/api/v1/label/{name}/values",
+            &["get"],
+            get(prometheus::label_values),
+        ),
         route("/api/v1/metadata", &["get"], get(prometheus::metadata)),
         route("/api/v1/targets", &["get"], get(prometheus::targets)),
         route("/api/v1/rules", &["get"], get(prometheus::rules)),
         route("/api/v1/alerts", &["get"], get(prometheus::alerts)),
         route("/api/v1/status/buildinfo", &["get"], get(prometheus::build_info)),
-        route("/api/v1/status/runtimeinfo", &["get"], get(prometheus::runtime_info)),
+        route(
+            "/api/v1/status/runtimeinfo",
+            &["get"],
+            get(prometheus::runtime_info),
+        ),
         route("/api/v1/status/flags", &["get"], get(prometheus::flags)),
         route("/api/v1/status/tsdb", &["get"], get(prometheus::tsdb)),
     ]
@@ -64,12 +95,18 @@ pub fn router(state: Arc<AgentState>) -> Router {
     router
         .fallback(not_found)
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
-        .layer(axum::middleware::from_fn_with_state(Arc::clone(&state), guard::guard))
+        .layer(axum::middleware::from_fn_with_state(
+            Arc::clone(&state),
+            guard::guard,
+        ))
         .with_state(state)
 }
 
 async fn not_found(uri: axum::http::Uri) -> Response {
-    let message = format!("nothing is served at {:?}; /v1/openapi.json lists what is", uri.path());
+    let message = format!(
+        "nothing is served at {:?}; /v1/openapi.json lists what is",
+        uri.path()
+    );
     let error = ApiError::new(ApiErrorKind::BadData, message);
     (axum::http::StatusCode::NOT_FOUND, axum::Json(error)).into_response()
 }
@@ -87,12 +124,21 @@ mod tests {
         let documented: BTreeSet<String> = paths
             .iter()
             .flat_map(|(path, methods)| {
-                methods.as_object().expect("methods").keys().map(move |method| format!("{method} {path}"))
+                methods
+                    .as_object()
+                    .expect("methods")
+                    .keys()
+                    .map(move |method| format!("{method} {path}"))
             })
             .collect();
         let served: BTreeSet<String> = routes()
             .iter()
-            .flat_map(|route| route.methods.iter().map(|method| format!("{method} {}", route.path)))
+            .flat_map(|route| {
+                route
+                    .methods
+                    .iter()
+                    .map(|method| format!("{method} {}", route.path))
+            })
             .collect();
         assert_eq!(documented, served);
         assert!(served.len() > 20);

@@ -19,7 +19,8 @@ pub(crate) const T0: i64 = 1_700_000_000_000 - 1_700_000_000_000 % 3_600_000;
 /// An agent without schedule or network.
 pub(crate) struct Node {
     pub(crate) state: Arc<AgentState>,
-    pub(crate) dir: tempfile::TempDir,
+    /// Removed with the node.
+    _dir: tempfile::TempDir,
 }
 
 /// An answer, read to its end.
@@ -46,20 +47,30 @@ pub(crate) fn gauge(name: &str) -> Arc<ForeignMetric> {
 }
 
 pub(crate) fn metric(name: &str, kind: Kind) -> Arc<ForeignMetric> {
-    Arc::new(ForeignMetric { name: name.to_owned(), kind, unit: Unit::None, help: format!("Help of {name}.") })
+    Arc::new(ForeignMetric {
+        name: name.to_owned(),
+        kind,
+        unit: Unit::None,
+        help: format!("Help of {name}."),
+    })
 }
 
 impl Node {
     pub(crate) fn new() -> Self {
-        Self::with(Live::local(BTreeMap::from([("rack".to_owned(), "r12".to_owned())])))
+        Self::with(Live::local(BTreeMap::from([(
+            "rack".to_owned(),
+            "r12".to_owned(),
+        )])))
     }
 
     pub(crate) fn with(live: Live) -> Self {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let (history, _) = History::open(Options::new(dir.path())).expect("an empty folder");
-        Self { state: AgentState::new("n1", Arc::new(history), live), dir }
+        Self {
+            state: AgentState::new("n1", Arc::new(history), live),
+            _dir: dir,
+        }
     }
-
 
     /// An hour of two counters with slopes 1 and 2, and a gauge, every second from [`T0`] on.
     pub(crate) fn filled() -> Self {
@@ -73,7 +84,9 @@ impl Node {
             row.set_foreign(&total, &[("cpu", "0")], f64::from(second));
             row.set_foreign(&total, &[("cpu", "1")], f64::from(2 * second));
             row.set_foreign(&level, &[], f64::from(second % 60));
-            stream.push(T0 + 1000 * i64::from(second), &row).expect("a later row");
+            stream
+                .push(T0 + 1000 * i64::from(second), &row)
+                .expect("a later row");
         }
         node
     }
@@ -89,26 +102,45 @@ impl Node {
             .expect("the router answers everything");
         let status = response.status();
         let content_type = response.headers().get("content-type");
-        let content_type = content_type.map(|value| value.to_str().expect("ASCII").to_owned()).unwrap_or_default();
-        let body = axum::body::to_bytes(response.into_body(), usize::MAX).await.expect("a whole body").to_vec();
-        Answer { status, content_type, body }
+        let content_type = content_type
+            .map(|value| value.to_str().expect("ASCII").to_owned())
+            .unwrap_or_default();
+        let body = axum::body::to_bytes(response.into_body(), usize::MAX)
+            .await
+            .expect("a whole body")
+            .to_vec();
+        Answer {
+            status,
+            content_type,
+            body,
+        }
     }
 
     pub(crate) async fn get(&self, uri: &str) -> Answer {
-        self.send(Request::get(uri).header("host", "localhost").body(Body::empty()).expect("a request")).await
+        self.send(
+            Request::get(uri)
+                .header("host", "localhost")
+                .body(Body::empty())
+                .expect("a request"),
+        )
+        .await
     }
 
     pub(crate) async fn post_json(&self, uri: &str, body: &impl serde::Serialize) -> Answer {
         let body = serde_json::to_vec(body).expect("it serialises");
-        let request = Request::post(uri).header("host", "localhost").header("content-type", "application/json");
-        self.send(request.body(Body::from(body)).expect("a request")).await
+        let request = Request::post(uri)
+            .header("host", "localhost")
+            .header("content-type", "application/json");
+        self.send(request.body(Body::from(body)).expect("a request"))
+            .await
     }
 
     pub(crate) async fn post_form(&self, uri: &str, form: &str) -> Answer {
         let request = Request::post(uri)
             .header("host", "localhost")
             .header("content-type", "application/x-www-form-urlencoded");
-        self.send(request.body(Body::from(form.to_owned())).expect("a request")).await
+        self.send(request.body(Body::from(form.to_owned())).expect("a request"))
+            .await
     }
 }
 

@@ -22,6 +22,10 @@ fn first_difference(committed: &str, made: &str) -> String {
     let mut lines = committed.lines().zip(made.lines()).enumerate();
     match lines.find(|(_, (a, b))| a != b) {
         Some((at, (a, b))) => format!("line {}:\n- {a}\n+ {b}", at + 1),
-        None => format!("{} lines committed, {} made", committed.lines().count(), made.lines().count()),
+        None => format!(
+            "{} lines committed, {} made",
+            committed.lines().count(),
+            made.lines().count()
+        ),
     }
 }

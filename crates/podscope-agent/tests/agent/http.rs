@@ -6,7 +6,8 @@ use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use podscope_model::labels::Labels;
 use podscope_model::leaf::{
-    AgentApi, ApiError, ApiErrorKind, LeafQuery, LeafValue, Limits, NodeInfo, SeriesAnswer, SeriesQuery, Shape, Target,
+    AgentApi, ApiError, ApiErrorKind, LeafQuery, LeafValue, Limits, NodeInfo, SeriesAnswer, SeriesQuery,
+    Shape, Target,
 };
 use podscope_model::matcher::Matcher;
 use podscope_model::sample::Grid;
@@ -18,7 +19,11 @@ fn leaf_query(expr: &str) -> LeafQuery {
     LeafQuery {
         expr: expr.to_owned(),
         shape: Shape::Steps,
-        grid: Grid { start_ms: T0 + 600_000, end_ms: T0 + 660_000, step_ms: 30_000 },
+        grid: Grid {
+            start_ms: T0 + 600_000,
+            end_ms: T0 + 660_000,
+            step_ms: 30_000,
+        },
         lookback_ms: 300_000,
         target: Target::default(),
         user: None,
@@ -28,7 +33,8 @@ fn leaf_query(expr: &str) -> LeafQuery {
 
 #[track_caller]
 fn api_error(answer: &Answer, kind: ApiErrorKind) -> String {
-    let error: ApiError = serde_json::from_slice(&answer.body).unwrap_or_else(|_| panic!("{}", answer.text()));
+    let error: ApiError =
+        serde_json::from_slice(&answer.body).unwrap_or_else(|_| panic!("{}", answer.text()));
     assert_eq!(error.kind, kind, "{}", error.message);
     assert_eq!(answer.status.as_u16(), kind.status());
     error.message
@@ -49,10 +55,20 @@ async fn a_leaf_query_is_answered_as_arrow_with_what_was_covered() {
     assert_eq!(decoded.grid, query.grid);
     assert_eq!(decoded.covered, [(query.grid.start_ms, query.grid.end_ms)]);
     assert!(decoded.stats.samples_read > 0);
-    let LeafValue::Steps(series) = decoded.value else { panic!("steps were asked for") };
+    let LeafValue::Steps(series) = decoded.value else {
+        panic!("steps were asked for")
+    };
     assert_eq!(series.len(), 1);
-    let wanted = Labels::from_pairs([("cpu", "1"), ("instance", "n1"), ("job", "node"), ("cluster", "c9")]);
-    assert_eq!(series[0].labels, wanted, "the target list's labels, not the agent's own");
+    let wanted = Labels::from_pairs([
+        ("cpu", "1"),
+        ("instance", "n1"),
+        ("job", "node"),
+        ("cluster", "c9"),
+    ]);
+    assert_eq!(
+        series[0].labels, wanted,
+        "the target list's labels, not the agent's own"
+    );
     assert_eq!(series[0].values, [2.0, 2.0, 2.0]);
 }
 
@@ -61,7 +77,11 @@ async fn coverage_needs_no_expression() {
     let node = Node::filled();
     let mut query = leaf_query("");
     query.shape = Shape::Coverage;
-    query.grid = Grid { start_ms: T0 - 60_000, end_ms: T0 + 60_000, step_ms: 60_000 };
+    query.grid = Grid {
+        start_ms: T0 - 60_000,
+        end_ms: T0 + 60_000,
+        step_ms: 60_000,
+    };
     let answer = node.state.query(query).await.expect("an answer");
     assert!(matches!(answer.value, LeafValue::None));
     assert_eq!(answer.covered, [(T0, T0 + 60_000)]);
@@ -72,8 +92,14 @@ async fn another_nodes_name_is_an_error_that_names_both() {
     let node = Node::filled();
     let mut query = leaf_query("level");
     query.target.instance = "n2".to_owned();
-    let message = api_error(&node.post_json("/v1/query", &query).await, ApiErrorKind::WrongInstance);
-    assert!(message.contains("\"n1\"") && message.contains("\"n2\""), "{message}");
+    let message = api_error(
+        &node.post_json("/v1/query", &query).await,
+        ApiErrorKind::WrongInstance,
+    );
+    assert!(
+        message.contains("\"n1\"") && message.contains("\"n2\""),
+        "{message}"
+    );
 }
 
 #[tokio::test]
@@ -90,16 +116,25 @@ async fn a_question_held_to_one_user_is_refused_not_answered_with_everything() {
         user: Some("alice".to_owned()),
         limits: Limits::default(),
     };
-    api_error(&node.post_json("/v1/series", &series).await, ApiErrorKind::BadData);
+    api_error(
+        &node.post_json("/v1/series", &series).await,
+        ApiErrorKind::BadData,
+    );
 }
 
 #[tokio::test]
 async fn what_is_wrong_with_a_leaf_query_is_told_by_kind() {
     let node = Node::filled();
-    api_error(&node.post_json("/v1/query", &leaf_query("rate(")).await, ApiErrorKind::BadData);
+    api_error(
+        &node.post_json("/v1/query", &leaf_query("rate(")).await,
+        ApiErrorKind::BadData,
+    );
     let mut backwards = leaf_query("level");
     backwards.grid.end_ms = 0;
-    api_error(&node.post_json("/v1/query", &backwards).await, ApiErrorKind::BadData);
+    api_error(
+        &node.post_json("/v1/query", &backwards).await,
+        ApiErrorKind::BadData,
+    );
     let mut fine = leaf_query("level");
     fine.grid.step_ms = 1;
     let message = api_error(&node.post_json("/v1/query", &fine).await, ApiErrorKind::Limit);
@@ -107,7 +142,9 @@ async fn what_is_wrong_with_a_leaf_query_is_told_by_kind() {
     let mut greedy = leaf_query("{job=\"node\"}");
     greedy.limits.max_series = 2;
     api_error(&node.post_json("/v1/query", &greedy).await, ApiErrorKind::Limit);
-    let garbage = node.post_json("/v1/query", &serde_json::json!({ "expr": "level" })).await;
+    let garbage = node
+        .post_json("/v1/query", &serde_json::json!({ "expr": "level" }))
+        .await;
     assert_eq!(garbage.status, StatusCode::UNPROCESSABLE_ENTITY);
     assert!(garbage.text().contains("/v1/openapi.json"), "{}", garbage.text());
 }
@@ -128,7 +165,10 @@ async fn a_request_may_ask_for_less_than_the_limit_but_not_for_more() {
 async fn series_are_listed_by_any_selector() {
     let node = Node::filled();
     let mut query = SeriesQuery {
-        selectors: vec![vec![Matcher::equal("cpu", "0")], vec![Matcher::equal("__name__", "work_total")]],
+        selectors: vec![
+            vec![Matcher::equal("cpu", "0")],
+            vec![Matcher::equal("__name__", "work_total")],
+        ],
         start_ms: T0,
         end_ms: T0 + 3_600_000,
         target: Target::default(),
@@ -167,7 +207,10 @@ async fn a_body_too_large_is_refused() {
         .expect("a request");
     assert_eq!(node.send(request).await.status, StatusCode::PAYLOAD_TOO_LARGE);
     let form = format!("query={}", "1".repeat(2 << 20));
-    assert_eq!(node.post_form("/api/v1/query", &form).await.status, StatusCode::BAD_REQUEST);
+    assert_eq!(
+        node.post_form("/api/v1/query", &form).await.status,
+        StatusCode::BAD_REQUEST
+    );
 }
 
 #[tokio::test]

@@ -21,25 +21,40 @@ use crate::golden;
 /// A node with this machine's host collectors, eight simulated GPUs and the agent's own metrics, collected twice.
 fn whole() -> Node {
     let node = Node::new();
-    let mut collectors = host_collectors(Arc::new(RealFs::new("/proc", "/sys", "/")), &HostConfig::default());
-    collectors.push(Box::new(DirectGpuCollector::new(SimGpus::new(8, "NVIDIA H200", 1).nvml(), "n1")));
+    let mut collectors = host_collectors(
+        Arc::new(RealFs::new("/proc", "/sys", "/")),
+        &HostConfig::default(),
+    );
+    collectors.push(Box::new(DirectGpuCollector::new(
+        SimGpus::new(8, "NVIDIA H200", 1).nvml(),
+        "n1",
+    )));
     collectors.push(Box::new(SelfCollector::new(&node.state, true)));
-    let mut drivers: Vec<Driver> = collectors.into_iter().map(|collector| driver(&node, collector)).collect();
+    let mut drivers: Vec<Driver> = collectors
+        .into_iter()
+        .map(|collector| driver(&node, collector))
+        .collect();
     for second in 0..2 {
-        drivers.iter_mut().for_each(|driver| driver.tick(T0 + 1000 * second));
+        drivers
+            .iter_mut()
+            .for_each(|driver| driver.tick(T0 + 1000 * second));
     }
     node
 }
 
 fn driver(node: &Node, collector: Box<dyn Collector>) -> Driver {
     let descriptor = collector.descriptor();
-    let stream = node.state.add_stream(descriptor.name, descriptor.job, descriptor.interval_ms);
+    let stream = node
+        .state
+        .add_stream(descriptor.name, descriptor.job, descriptor.interval_ms);
     Driver::new(collector, stream)
 }
 
 /// Names of the families, by their TYPE lines.
 fn families(text: &str) -> BTreeSet<&str> {
-    text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect()
+    text.lines()
+        .filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next())
+        .collect()
 }
 
 #[tokio::test]
@@ -48,7 +63,11 @@ async fn one_jobs_metrics_can_be_asked_for() {
     let all = node.get("/metrics").await;
     assert_eq!(all.content_type, "text/plain; version=0.0.4; charset=utf-8");
     let mut seen = 0;
-    for (job, some) in [("node", "node_cpu_seconds_total"), ("dcgm", "DCGM_FI_DEV_GPU_UTIL"), ("podscope", "podscope_build_info")] {
+    for (job, some) in [
+        ("node", "node_cpu_seconds_total"),
+        ("dcgm", "DCGM_FI_DEV_GPU_UTIL"),
+        ("podscope", "podscope_build_info"),
+    ] {
         let one = node.get(&format!("/metrics?job={job}")).await;
         let names = families(one.text());
         assert!(names.contains(some), "{some} is not in {names:?}");
@@ -60,7 +79,11 @@ async fn one_jobs_metrics_can_be_asked_for() {
     assert!(families(two.text()).contains("DCGM_FI_DEV_GPU_UTIL"));
     let none = node.get("/metrics?job=vllm").await;
     assert_eq!(none.status, StatusCode::BAD_REQUEST);
-    assert!(none.text().contains("there are: node, dcgm, podscope"), "{}", none.text());
+    assert!(
+        none.text().contains("there are: node, dcgm, podscope"),
+        "{}",
+        none.text()
+    );
 }
 
 #[tokio::test]
@@ -78,12 +101,25 @@ async fn series_carry_no_label_that_the_scraper_adds() {
 #[tokio::test]
 async fn openmetrics_is_answered_to_who_asks_for_it() {
     let node = whole();
-    let request = Request::get("/metrics").header("host", "localhost").header("accept", "application/openmetrics-text; version=1.0.0");
+    let request = Request::get("/metrics")
+        .header("host", "localhost")
+        .header("accept", "application/openmetrics-text; version=1.0.0");
     let answer = node.send(request.body(Body::empty()).expect("a request")).await;
-    assert_eq!(answer.content_type, "application/openmetrics-text; version=1.0.0; charset=utf-8");
+    assert_eq!(
+        answer.content_type,
+        "application/openmetrics-text; version=1.0.0; charset=utf-8"
+    );
     assert!(answer.text().ends_with("# EOF\n"));
-    assert!(answer.text().contains("# TYPE node_cpu_seconds counter\n# UNIT node_cpu_seconds seconds\n"));
-    assert!(answer.text().contains("\nnode_cpu_seconds_total{cpu=\"0\",mode=\"idle\"} "));
+    assert!(
+        answer
+            .text()
+            .contains("# TYPE node_cpu_seconds counter\n# UNIT node_cpu_seconds seconds\n")
+    );
+    assert!(
+        answer
+            .text()
+            .contains("\nnode_cpu_seconds_total{cpu=\"0\",mode=\"idle\"} ")
+    );
 }
 
 #[tokio::test]
@@ -114,7 +150,12 @@ fn objections(text: &str) -> Option<BTreeSet<String>> {
             return None;
         }
     };
-    promtool.stdin.take().expect("piped").write_all(text.as_bytes()).expect("it reads");
+    promtool
+        .stdin
+        .take()
+        .expect("piped")
+        .write_all(text.as_bytes())
+        .expect("it reads");
     let output = promtool.wait_with_output().expect("it ends");
     let found = String::from_utf8([output.stdout, output.stderr].concat()).expect("text");
     // 3: objections to names; anything else but 0 is a text it cannot read.
@@ -130,13 +171,16 @@ fn catalog_as_text(wanted: impl Fn(Job) -> bool) -> String {
         let labels: Vec<(&str, &str)> = def.labels.iter().map(|label| (*label, "x")).collect();
         row.set(def, &labels, 1.0);
     }
-    row.samples().for_each(|(column, value)| exposition.add(column, value));
+    row.samples()
+        .for_each(|(column, value)| exposition.add(column, value));
     exposition.render(Format::Text)
 }
 
 #[test]
 fn promtool_objects_to_inherited_names_only() {
-    let Some(inherited) = objections(&catalog_as_text(|job| job != Job::Podscope)) else { return };
+    let Some(inherited) = objections(&catalog_as_text(|job| job != Job::Podscope)) else {
+        return;
+    };
     let list: String = inherited.iter().map(|line| format!("{line}\n")).collect();
     golden::check("tests/agent/golden/promtool-inherited.txt", &list);
     let own = objections(&catalog_as_text(|job| job == Job::Podscope)).expect("it is there");
@@ -146,8 +190,13 @@ fn promtool_objects_to_inherited_names_only() {
 #[test]
 fn promtool_objects_to_nothing_else_on_this_machine() {
     let node = whole();
-    let Some(found) = objections(&node.state.exposition(|_| true).render(Format::Text)) else { return };
+    let Some(found) = objections(&node.state.exposition(|_| true).render(Format::Text)) else {
+        return;
+    };
     let list = include_str!("golden/promtool-inherited.txt");
-    let new: Vec<&String> = found.iter().filter(|line| !list.lines().any(|known| known == *line)).collect();
+    let new: Vec<&String> = found
+        .iter()
+        .filter(|line| !list.lines().any(|known| known == *line))
+        .collect();
     assert!(new.is_empty(), "promtool objects to:\n{new:#?}");
 }

@@ -18,7 +18,11 @@ pub(crate) struct Program {
 
 fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_podscope-agent"));
-    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     command
 }
 
@@ -36,8 +40,15 @@ impl Program {
     /// Starts an agent on a free port of loopback and waits until it listens.
     pub(crate) fn start(data: &Path, more: &[&str]) -> Self {
         let data = data.to_str().expect("a plain path");
-        let arguments = [&["--listen", "127.0.0.1:0", "--data-dir", data, "--instance", "n1"], more].concat();
-        let mut child = command(&arguments).stdout(Stdio::null()).spawn().expect("the program runs");
+        let arguments = [
+            &["--listen", "127.0.0.1:0", "--data-dir", data, "--instance", "n1"],
+            more,
+        ]
+        .concat();
+        let mut child = command(&arguments)
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("the program runs");
         let mut log = BufReader::new(child.stderr.take().expect("piped"));
         let mut seen = String::new();
         let addr = loop {
@@ -50,7 +61,11 @@ impl Program {
                 break address.parse().expect("an address");
             }
         };
-        Self { child, log: Some(log), addr }
+        Self {
+            child,
+            log: Some(log),
+            addr,
+        }
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
@@ -58,24 +73,37 @@ impl Program {
     }
 
     pub(crate) fn wait(&mut self) -> ExitStatus {
-        until("the end of the program", || self.child.try_wait().expect("a child"))
+        until("the end of the program", || {
+            self.child.try_wait().expect("a child")
+        })
     }
 
     /// What it logged after it listened, once it has ended.
     fn rest_of_log(&mut self) -> String {
         let mut text = String::new();
-        self.log.take().expect("read once").read_to_string(&mut text).expect("text");
+        self.log
+            .take()
+            .expect("read once")
+            .read_to_string(&mut text)
+            .expect("text");
         text
     }
 
     /// One request over a connection of its own: status and body.
     pub(crate) fn request(&self, method: &str, path: &str) -> std::io::Result<(u16, String)> {
         let mut stream = TcpStream::connect(self.addr)?;
-        write!(stream, "{method} {path} HTTP/1.0\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n")?;
+        write!(
+            stream,
+            "{method} {path} HTTP/1.0\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n"
+        )?;
         let mut text = String::new();
         stream.read_to_string(&mut text)?;
         let bad = || std::io::Error::other("not an HTTP answer");
-        let status = text.split(' ').nth(1).and_then(|status| status.parse().ok()).ok_or_else(bad)?;
+        let status = text
+            .split(' ')
+            .nth(1)
+            .and_then(|status| status.parse().ok())
+            .ok_or_else(bad)?;
         let (_, body) = text.split_once("\r\n\r\n").ok_or_else(bad)?;
         Ok((status, body.to_owned()))
     }
@@ -102,7 +130,10 @@ fn it_collects_this_machine_and_ends_cleanly_when_told() {
     });
     let (_, metrics) = agent.request("GET", "/metrics").expect("an answer");
     assert!(metrics.contains("\nnode_memory_MemTotal_bytes "), "{metrics}");
-    assert!(metrics.contains("\npodscope_collector_success{collector=\"self\"} 1\n"), "{metrics}");
+    assert!(
+        metrics.contains("\npodscope_collector_success{collector=\"self\"} 1\n"),
+        "{metrics}"
+    );
     agent.signal(Signal::TERM);
     assert!(agent.wait().success());
     assert!(agent.rest_of_log().contains("stopped"));
@@ -131,7 +162,11 @@ fn a_hangup_reads_the_configuration_again() {
     std::fs::write(&file, "nonsense\n").expect("writable");
     let (status, body) = agent.request("POST", "/-/reload").expect("an answer");
     assert_eq!(status, 400, "{body}");
-    assert_eq!(agent.request("GET", "/-/healthy").expect("an answer").0, 200, "it goes on");
+    assert_eq!(
+        agent.request("GET", "/-/healthy").expect("an answer").0,
+        200,
+        "it goes on"
+    );
 }
 
 #[test]
@@ -145,17 +180,38 @@ fn what_hinders_the_start_is_one_sentence_that_says_what_to_do() {
     std::fs::write(path("file"), "not a folder").expect("writable");
     let below_file = format!("{}/data", path("file"));
     let cases: [(&[&str], &str); 7] = [
-        (&["--listen", "0.0.0.0:0", "--data-dir", &data], "refusing to listen on 0.0.0.0:0, which others can reach, without TLS and a token"),
-        (&["--listen", &port, "--data-dir", &data], "the port is in use by "),
-        (&["--config", &path("bad.toml")], "bad.toml:1: key `lisen`: unknown key; did you mean `listen`?"),
-        (&["--config", &path("missing.toml")], "cannot read the configuration file"),
-        (&["--listen", "127.0.0.1:0", "--data-dir", &below_file], "make the folder writable for this user or set `data_dir`"),
-        (&["config", "--check", &path("bad.toml")], "did you mean `listen`?"),
+        (
+            &["--listen", "0.0.0.0:0", "--data-dir", &data],
+            "refusing to listen on 0.0.0.0:0, which others can reach, without TLS and a token",
+        ),
+        (
+            &["--listen", &port, "--data-dir", &data],
+            "the port is in use by ",
+        ),
+        (
+            &["--config", &path("bad.toml")],
+            "bad.toml:1: key `lisen`: unknown key; did you mean `listen`?",
+        ),
+        (
+            &["--config", &path("missing.toml")],
+            "cannot read the configuration file",
+        ),
+        (
+            &["--listen", "127.0.0.1:0", "--data-dir", &below_file],
+            "make the folder writable for this user or set `data_dir`",
+        ),
+        (
+            &["config", "--check", &path("bad.toml")],
+            "did you mean `listen`?",
+        ),
         (&["--listen", "everywhere"], "invalid value 'everywhere'"),
     ];
     for (arguments, wanted) in cases {
         let error = error_of(arguments);
-        assert!(error.contains(wanted), "{arguments:?}\nwanted {wanted:?} in {error:?}");
+        assert!(
+            error.contains(wanted),
+            "{arguments:?}\nwanted {wanted:?} in {error:?}"
+        );
     }
 }
 
@@ -163,9 +219,14 @@ fn what_hinders_the_start_is_one_sentence_that_says_what_to_do() {
 fn insecure_is_possible_when_it_is_said() {
     let data = tempfile::tempdir().expect("a temporary folder");
     let path = data.path().to_str().expect("plain");
-    let mut child = command(&["--listen", "0.0.0.0:0", "--data-dir", path, "--insecure"]).spawn().expect("it runs");
+    let mut child = command(&["--listen", "0.0.0.0:0", "--data-dir", path, "--insecure"])
+        .spawn()
+        .expect("it runs");
     let log = BufReader::new(child.stderr.take().expect("piped"));
-    let listening = log.lines().map_while(Result::ok).any(|line| line.contains("listening on http://0.0.0.0:"));
+    let listening = log
+        .lines()
+        .map_while(Result::ok)
+        .any(|line| line.contains("listening on http://0.0.0.0:"));
     drop(child.kill());
     drop(child.wait());
     assert!(listening);
@@ -179,6 +240,10 @@ fn the_configuration_commands_print_and_check() {
     let file = dir.path().join("agent.toml");
     std::fs::write(&file, &printed.stdout).expect("writable");
     let checked = output(&["config", "--check", file.to_str().expect("plain")]);
-    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
+    assert!(
+        checked.status.success(),
+        "{}",
+        String::from_utf8_lossy(&checked.stderr)
+    );
     assert!(String::from_utf8_lossy(&checked.stdout).ends_with("agent.toml: ok\n"));
 }

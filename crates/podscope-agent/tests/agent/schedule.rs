@@ -17,8 +17,13 @@ use podscope_model::source::{Budget, Select, SeriesSource};
 
 use crate::cluster::{Node, T0, gauge, until};
 
-static DESCRIPTOR: Descriptor =
-    Descriptor { name: "scripted", job: Job::Node, interval_ms: 100, metrics: &[], touches: &["nothing"] };
+static DESCRIPTOR: Descriptor = Descriptor {
+    name: "scripted",
+    job: Job::Node,
+    interval_ms: 100,
+    metrics: &[],
+    touches: &["nothing"],
+};
 
 type Script = Box<dyn FnMut(&mut Row) -> Result<(), CollectError> + Send>;
 
@@ -42,10 +47,20 @@ impl Collector for Scripted {
     }
 }
 
-fn driver(node: &Node, name: &str, script: impl FnMut(&mut Row) -> Result<(), CollectError> + Send + 'static) -> Driver {
+fn driver(
+    node: &Node,
+    name: &str,
+    script: impl FnMut(&mut Row) -> Result<(), CollectError> + Send + 'static,
+) -> Driver {
     let support = Arc::new(Mutex::new(Support::Present));
     let stream = node.state.add_stream(name, Job::Node, 100);
-    Driver::new(Box::new(Scripted { support, script: Box::new(script) }), stream)
+    Driver::new(
+        Box::new(Scripted {
+            support,
+            script: Box::new(script),
+        }),
+        stream,
+    )
 }
 
 fn steady(metric: Arc<ForeignMetric>) -> impl FnMut(&mut Row) -> Result<(), CollectError> + Send {
@@ -56,18 +71,33 @@ fn steady(metric: Arc<ForeignMetric>) -> impl FnMut(&mut Row) -> Result<(), Coll
 }
 
 fn broken() -> CollectError {
-    CollectError::Vendor { what: "the driver".to_owned(), reason: "it is on fire".to_owned() }
+    CollectError::Vendor {
+        what: "the driver".to_owned(),
+        reason: "it is on fire".to_owned(),
+    }
 }
 
 /// All samples of one metric, as the history has them.
 fn stored(node: &Node, name: &str) -> Vec<(i64, f64)> {
     let matchers = [podscope_model::matcher::Matcher::equal("__name__", name)];
-    let select = Select { matchers: &matchers, start_ms: 0, end_ms: i64::MAX / 2, step_ms: 1, function: None };
+    let select = Select {
+        matchers: &matchers,
+        start_ms: 0,
+        end_ms: i64::MAX / 2,
+        step_ms: 1,
+        function: None,
+    };
     let mut samples = Vec::new();
     node.state
         .history()
         .select(&select, &Budget::unlimited(), &mut |series| {
-            samples.extend(series.timestamps.iter().copied().zip(series.values.iter().copied()));
+            samples.extend(
+                series
+                    .timestamps
+                    .iter()
+                    .copied()
+                    .zip(series.values.iter().copied()),
+            );
             Ok(())
         })
         .expect("readable");
@@ -109,7 +139,9 @@ fn a_collector_that_hangs_goes_stale_and_delays_nobody() {
     let error = until("the deadline", || failed(&hung_stream));
     assert!(error.contains("did not finish within its deadline"), "{error}");
     let given_up = stored(&node, "steady").len();
-    until("the other goes on", || (stored(&node, "steady").len() > given_up + 3).then_some(()));
+    until("the other goes on", || {
+        (stored(&node, "steady").len() > given_up + 3).then_some(())
+    });
     let samples = stored(&node, "hanging");
     assert_eq!(samples.len(), 2, "one value and its end: {samples:?}");
     assert!(is_stale(samples[1].1) && !is_stale(samples[0].1), "{samples:?}");
@@ -117,12 +149,23 @@ fn a_collector_that_hangs_goes_stale_and_delays_nobody() {
     let mut shown = 0;
     hung_stream.for_each_current(|_, _| shown += 1);
     assert_eq!(shown, 0, "/metrics shows nothing either");
-    until("missed ticks are counted while it hangs", || (hung_stream.report().missed > 3).then_some(()));
+    until("missed ticks are counted while it hangs", || {
+        (hung_stream.report().missed > 3).then_some(())
+    });
 
     release.send(()).expect("it waits");
-    until("it works again", || (hung_stream.report().info.state == CollectorState::Ok).then_some(()));
-    let values: Vec<f64> = stored(&node, "hanging").iter().map(|(_, value)| *value).filter(|v| !is_stale(*v)).collect();
-    assert!(values.len() >= 2 && values[1] >= 3.0, "what came too late is not written: {values:?}");
+    until("it works again", || {
+        (hung_stream.report().info.state == CollectorState::Ok).then_some(())
+    });
+    let values: Vec<f64> = stored(&node, "hanging")
+        .iter()
+        .map(|(_, value)| *value)
+        .filter(|v| !is_stale(*v))
+        .collect();
+    assert!(
+        values.len() >= 2 && values[1] >= 3.0,
+        "what came too late is not written: {values:?}"
+    );
     assert_eq!(hung_stream.report().failures, 1);
     schedule.stop();
 }
@@ -153,7 +196,10 @@ fn a_failed_collection_writes_an_empty_row_and_says_why() {
     for tick in 0..3 {
         fragile.tick(T0 + 100 * tick);
     }
-    let values: Vec<bool> = stored(&node, "fragile").iter().map(|(_, value)| is_stale(*value)).collect();
+    let values: Vec<bool> = stored(&node, "fragile")
+        .iter()
+        .map(|(_, value)| is_stale(*value))
+        .collect();
     assert_eq!(values, [false, true, false]);
     let report = fragile.stream().report();
     assert_eq!((report.failures, report.info.state), (1, CollectorState::Ok));
@@ -174,9 +220,17 @@ fn absent_hardware_is_not_present_and_is_looked_for_again() {
     let support = Arc::new(Mutex::new(Support::NotPresent("no such device".to_owned())));
     let stream = node.state.add_stream("late", Job::Node, 1000);
     let script = Box::new(steady(gauge("late")));
-    let mut late = Driver::new(Box::new(Scripted { support: Arc::clone(&support), script }), stream);
+    let mut late = Driver::new(
+        Box::new(Scripted {
+            support: Arc::clone(&support),
+            script,
+        }),
+        stream,
+    );
     late.tick(T0);
-    let reason = CollectorState::NotPresent { reason: "no such device".to_owned() };
+    let reason = CollectorState::NotPresent {
+        reason: "no such device".to_owned(),
+    };
     assert_eq!(late.stream().report().info.state, reason);
     assert!(stored(&node, "late").is_empty());
 
@@ -200,10 +254,15 @@ fn rows_lie_at_multiples_of_the_interval_and_a_new_interval_is_taken_at_once() {
     assert_eq!(first.0 % 3_600_000, 0);
     stream.set_interval_ms(200);
     schedule.controls().intervals_changed();
-    let samples = until("more rows", || Some(stored(&node, "steady")).filter(|samples| samples.len() > 3));
+    let samples = until("more rows", || {
+        Some(stored(&node, "steady")).filter(|samples| samples.len() > 3)
+    });
     schedule.stop();
     assert!(samples.iter().all(|(time, _)| time % 200 == 0), "{samples:?}");
-    assert!((now_ms() - samples[1].0).abs() < 600_000, "times of now: {samples:?}");
+    assert!(
+        (now_ms() - samples[1].0).abs() < 600_000,
+        "times of now: {samples:?}"
+    );
 }
 
 #[test]
@@ -216,7 +275,10 @@ fn a_clock_set_back_loses_nothing() {
     for second in [-100, -99, -98] {
         collector.tick(T0 + 1000 * second);
     }
-    let mut times: Vec<i64> = stored(&node, "steady").iter().map(|(time, _)| (time - T0) / 1000).collect();
+    let mut times: Vec<i64> = stored(&node, "steady")
+        .iter()
+        .map(|(time, _)| (time - T0) / 1000)
+        .collect();
     times.sort_unstable();
     assert_eq!(times, [-100, -99, -98, 0, 1, 2, 3, 4]);
     assert_eq!(collector.stream().report().info.state, CollectorState::Ok);
@@ -229,7 +291,13 @@ fn the_agent_tells_how_its_collectors_do() {
     let mut bad = driver(&node, "bad", |_| Err(broken()));
     let absent = node.state.add_stream("absent", Job::Node, 1000);
     let support = Arc::new(Mutex::new(Support::NotPresent("none".to_owned())));
-    let mut absent = Driver::new(Box::new(Scripted { support, script: Box::new(|_| Ok(())) }), absent);
+    let mut absent = Driver::new(
+        Box::new(Scripted {
+            support,
+            script: Box::new(|_| Ok(())),
+        }),
+        absent,
+    );
     let own = node.state.add_stream("self", Job::Podscope, 1000);
     let mut own = Driver::new(Box::new(SelfCollector::new(&node.state, true)), own);
     for second in 0..2 {
@@ -237,7 +305,10 @@ fn the_agent_tells_how_its_collectors_do() {
             driver.tick(T0 + 1000 * second);
         }
     }
-    let text = node.state.exposition(|job| job == Job::Podscope).render(podscope_agent::exposition::Format::Text);
+    let text = node
+        .state
+        .exposition(|job| job == Job::Podscope)
+        .render(podscope_agent::exposition::Format::Text);
     for line in [
         "podscope_collector_success{collector=\"good\"} 1",
         "podscope_collector_success{collector=\"bad\"} 0",
@@ -248,10 +319,18 @@ fn the_agent_tells_how_its_collectors_do() {
         "podscope_history_writable 1",
         "podscope_queries_total{result=\"answered\"} 0",
     ] {
-        assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
+        assert!(
+            text.lines().any(|found| found == line),
+            "{line} is not in\n{text}"
+        );
     }
-    assert!(!text.contains("collector=\"absent\""), "absent hardware neither succeeds nor fails");
-    let resident = text.lines().find_map(|line| line.strip_prefix("process_resident_memory_bytes "));
+    assert!(
+        !text.contains("collector=\"absent\""),
+        "absent hardware neither succeeds nor fails"
+    );
+    let resident = text
+        .lines()
+        .find_map(|line| line.strip_prefix("process_resident_memory_bytes "));
     assert!(resident.expect("told").parse::<f64>().expect("a number") > 1e6);
     let (name, error) = ("bad", failed(bad.stream()).expect("failed"));
     assert_eq!((name, error.as_str()), ("bad", "the driver: it is on fire"));

@@ -52,7 +52,10 @@ pub(crate) struct ApiFault {
 
 impl ApiFault {
     pub(super) fn new(kind: FaultKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into() }
+        Self {
+            kind,
+            message: message.into(),
+        }
     }
 
     pub(super) fn bad_data(message: impl Into<String>) -> Self {
@@ -110,7 +113,11 @@ impl IntoResponse for ApiFault {
             error_type: &'static str,
             error: String,
         }
-        let body = Body { status: "error", error_type: self.kind.name(), error: self.message };
+        let body = Body {
+            status: "error",
+            error_type: self.kind.name(),
+            error: self.message,
+        };
         (self.kind.status(), axum::Json(body)).into_response()
     }
 }
@@ -129,14 +136,20 @@ pub(super) fn success(data: impl Serialize, annotations: &[Annotation]) -> Answe
         #[serde(skip_serializing_if = "Vec::is_empty")]
         infos: Vec<String>,
     }
-    let mut body = Body { status: "success", data, warnings: Vec::new(), infos: Vec::new() };
+    let mut body = Body {
+        status: "success",
+        data,
+        warnings: Vec::new(),
+        infos: Vec::new(),
+    };
     for annotation in annotations {
         match annotation {
             Annotation::Warning(text) => body.warnings.push(text.clone()),
             Annotation::Info(text) => body.infos.push(text.clone()),
         }
     }
-    let text = serde_json::to_vec(&body).map_err(|error| ApiFault::new(FaultKind::Internal, error.to_string()))?;
+    let text =
+        serde_json::to_vec(&body).map_err(|error| ApiFault::new(FaultKind::Internal, error.to_string()))?;
     Ok(json(text))
 }
 

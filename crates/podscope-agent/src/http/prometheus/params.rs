@@ -25,7 +25,10 @@ impl Params {
                 .is_some_and(|value| value.starts_with("application/x-www-form-urlencoded"));
         let mut list = Vec::new();
         if form {
-            let body = axum::body::Body::new(http_body_util::Limited::new(request.into_body(), super::super::MAX_BODY_BYTES));
+            let body = axum::body::Body::new(http_body_util::Limited::new(
+                request.into_body(),
+                super::super::MAX_BODY_BYTES,
+            ));
             let body = body
                 .collect()
                 .await
@@ -42,11 +45,16 @@ impl Params {
     }
 
     pub(super) fn all<'a, 'n>(&'a self, name: &'n str) -> impl Iterator<Item = &'a str> + use<'a, 'n> {
-        self.0.iter().filter(move |(given, _)| given == name).map(|(_, value)| value.as_str())
+        self.0
+            .iter()
+            .filter(move |(given, _)| given == name)
+            .map(|(_, value)| value.as_str())
     }
 
     pub(super) fn time_ms(&self, name: &str) -> Result<Option<i64>, ApiFault> {
-        self.get(name).map(|text| parse_time_ms(text).map_err(|error| ApiFault::parameter(name, &error))).transpose()
+        self.get(name)
+            .map(|text| parse_time_ms(text).map_err(|error| ApiFault::parameter(name, &error)))
+            .transpose()
     }
 
     pub(super) fn required_time_ms(&self, name: &str) -> Result<i64, ApiFault> {
@@ -56,15 +64,21 @@ impl Params {
     }
 
     pub(super) fn duration_ms(&self, name: &str) -> Result<Option<i64>, ApiFault> {
-        self.get(name).map(|text| parse_duration_ms(text).map_err(|error| ApiFault::parameter(name, &error))).transpose()
+        self.get(name)
+            .map(|text| parse_duration_ms(text).map_err(|error| ApiFault::parameter(name, &error)))
+            .transpose()
     }
 
     /// `limit`: 0 or absent means none.
     pub(super) fn limit(&self) -> Result<Option<usize>, ApiFault> {
-        let Some(text) = self.get("limit") else { return Ok(None) };
-        let limit: i64 =
-            text.parse().map_err(|_| ApiFault::parameter("limit", &format!("cannot parse {text:?} to a number")))?;
-        let limit = usize::try_from(limit).map_err(|_| ApiFault::parameter("limit", "limit must be non-negative"))?;
+        let Some(text) = self.get("limit") else {
+            return Ok(None);
+        };
+        let limit: i64 = text
+            .parse()
+            .map_err(|_| ApiFault::parameter("limit", &format!("cannot parse {text:?} to a number")))?;
+        let limit =
+            usize::try_from(limit).map_err(|_| ApiFault::parameter("limit", "limit must be non-negative"))?;
         Ok(Some(limit).filter(|limit| *limit > 0))
     }
 }
@@ -97,7 +111,9 @@ fn parse_duration_ms(text: &str) -> Result<i64, String> {
             return Err(unusable());
         }
         if seconds.abs() > MAX_SECONDS {
-            return Err(format!("cannot parse {text:?} to a valid duration. It overflows int64"));
+            return Err(format!(
+                "cannot parse {text:?} to a valid duration. It overflows int64"
+            ));
         }
         return Ok((seconds * 1000.0).round() as i64);
     }
@@ -127,7 +143,13 @@ mod tests {
 
     #[test]
     fn durations_come_as_seconds_or_with_a_unit() {
-        for (text, ms) in [("15", 15_000), ("0.25", 250), ("5m", 300_000), ("1h30m", 5_400_000), ("-1", -1000)] {
+        for (text, ms) in [
+            ("15", 15_000),
+            ("0.25", 250),
+            ("5m", 300_000),
+            ("1h30m", 5_400_000),
+            ("-1", -1000),
+        ] {
             assert_eq!(parse_duration_ms(text), Ok(ms), "{text}");
         }
         for text in ["", "5 m", "m", "NaN", "1e300"] {

@@ -28,7 +28,10 @@ pub(crate) async fn query_range(State(state): State<Arc<AgentState>>, request: R
     let start_ms = params.required_time_ms("start")?;
     let end_ms = params.required_time_ms("end")?;
     if end_ms < start_ms {
-        return Err(ApiFault::parameter("end", "end timestamp must not be before start time"));
+        return Err(ApiFault::parameter(
+            "end",
+            "end timestamp must not be before start time",
+        ));
     }
     let step_ms = params
         .duration_ms("step")?
@@ -55,7 +58,18 @@ pub(crate) async fn query_range(State(state): State<Arc<AgentState>>, request: R
             format!("invalid expression type {given:?} for range query, must be Scalar or instant Vector");
         return Err(ApiFault::parameter("query", &reason));
     }
-    answer(&state, &params, parsed, Grid { start_ms, end_ms, step_ms }, true).await
+    answer(
+        &state,
+        &params,
+        parsed,
+        Grid {
+            start_ms,
+            end_ms,
+            step_ms,
+        },
+        true,
+    )
+    .await
 }
 
 fn parse(params: &Params) -> Result<Parsed, ApiFault> {
@@ -81,7 +95,11 @@ async fn answer(state: &Arc<AgentState>, params: &Params, parsed: Parsed, grid: 
         limit_series(&mut outcome, limit);
         Ok(podscope_promql::api_json::success(&outcome, grid, range))
     };
-    let body = state.queries().run(limits, work).await.map_err(|error| ApiFault::of_run(&error))??;
+    let body = state
+        .queries()
+        .run(limits, work)
+        .await
+        .map_err(|error| ApiFault::of_run(&error))??;
     Ok(json(body.into_bytes()))
 }
 
@@ -102,7 +120,9 @@ fn limit_series(outcome: &mut podscope_promql::Outcome, limit: Option<usize>) {
     };
     if cut {
         let text = "results truncated due to limit".to_owned();
-        outcome.annotations.push(podscope_model::leaf::Annotation::Warning(text));
+        outcome
+            .annotations
+            .push(podscope_model::leaf::Annotation::Warning(text));
     }
 }
 
@@ -122,6 +142,9 @@ fn with_thousands(number: u64) -> String {
 mod tests {
     #[test]
     fn numbers_are_grouped_as_prometheus_writes_them() {
-        assert_eq!([1, 999, 11_000, 1_234_567].map(super::with_thousands), ["1", "999", "11,000", "1,234,567"]);
+        assert_eq!(
+            [1, 999, 11_000, 1_234_567].map(super::with_thousands),
+            ["1", "999", "11,000", "1,234,567"]
+        );
     }
 }

@@ -12,8 +12,8 @@ use podscope_model::source::Budget;
 
 use super::answer::{Answer, ApiFault, success};
 use super::params::Params;
-use crate::api::list_series;
 use crate::alone::AloneSource;
+use crate::api::list_series;
 use crate::state::AgentState;
 
 /// Before and after all that is stored, yet far from overflow.
@@ -36,7 +36,10 @@ pub(crate) async fn labels(State(state): State<Arc<AgentState>>, request: Reques
     let params = Params::read(request).await?;
     let limit = params.limit()?;
     let found = find(&state, &params).await?;
-    let names: BTreeSet<&str> = found.iter().flat_map(|labels| labels.iter().map(|label| label.name.as_ref())).collect();
+    let names: BTreeSet<&str> = found
+        .iter()
+        .flat_map(|labels| labels.iter().map(|label| label.name.as_ref()))
+        .collect();
     let (names, cut) = truncated(names.into_iter().collect(), limit);
     success(names, &cut)
 }
@@ -77,9 +80,20 @@ pub(crate) async fn metadata(State(state): State<Arc<AgentState>>, request: Requ
         .filter(|(name, _)| wanted.is_none_or(|wanted| wanted == name))
         .take(limit)
         .map(|(name, info)| {
-            let kind = if info.kind == Kind::Unknown { "unknown" } else { info.kind.as_str() };
+            let kind = if info.kind == Kind::Unknown {
+                "unknown"
+            } else {
+                info.kind.as_str()
+            };
             let unit = Unit::openmetrics(info.unit).unwrap_or_default();
-            (name, [Entry { kind, help: info.help, unit }])
+            (
+                name,
+                [Entry {
+                    kind,
+                    help: info.help,
+                    unit,
+                }],
+            )
         })
         .collect();
     success(entries, &[])
@@ -90,19 +104,35 @@ async fn find(state: &Arc<AgentState>, params: &Params) -> Result<Vec<Labels>, A
     let start_ms = params.time_ms("start")?.unwrap_or(-ALWAYS_MS);
     let end_ms = params.time_ms("end")?.unwrap_or(ALWAYS_MS);
     if end_ms < start_ms {
-        return Err(ApiFault::parameter("end", "end timestamp must not be before start timestamp"));
+        return Err(ApiFault::parameter(
+            "end",
+            "end timestamp must not be before start timestamp",
+        ));
     }
-    let selectors = params.all("match[]").map(selector).collect::<Result<Vec<_>, _>>()?;
+    let selectors = params
+        .all("match[]")
+        .map(selector)
+        .collect::<Result<Vec<_>, _>>()?;
     let limits = state.live().limits.wire();
     // The store's range is open on the left, this API's is not.
-    let query =
-        SeriesQuery { selectors, start_ms: start_ms - 1, end_ms, target: Target::default(), user: None, limits };
+    let query = SeriesQuery {
+        selectors,
+        start_ms: start_ms - 1,
+        end_ms,
+        target: Target::default(),
+        user: None,
+        limits,
+    };
     let owner = Arc::clone(state);
     let work = move |budget: &Budget| {
         let source = AloneSource::new(owner.history(), owner.own_labels());
         list_series(&source, &query, budget).map_err(|error| ApiFault::of_source(&error))
     };
-    state.queries().run(limits, work).await.map_err(|error| ApiFault::of_run(&error))?
+    state
+        .queries()
+        .run(limits, work)
+        .await
+        .map_err(|error| ApiFault::of_run(&error))?
 }
 
 /// A bare selector: no function, no range, no offset.
@@ -114,7 +144,10 @@ fn selector(text: &str) -> Result<Vec<Matcher>, ApiFault> {
     );
     match parsed.selectors().pop() {
         Some(matchers) if bare => Ok(matchers),
-        _ => Err(ApiFault::parameter("match[]", &format!("{text:?} is not a series selector such as up{{job=\"node\"}}"))),
+        _ => Err(ApiFault::parameter(
+            "match[]",
+            &format!("{text:?} is not a series selector such as up{{job=\"node\"}}"),
+        )),
     }
 }
 
@@ -123,7 +156,10 @@ fn truncated<T>(mut list: Vec<T>, limit: Option<usize>) -> (Vec<T>, Vec<Annotati
     match limit {
         Some(limit) if list.len() > limit => {
             list.truncate(limit);
-            (list, vec![Annotation::Warning("results truncated due to limit".to_owned())])
+            (
+                list,
+                vec![Annotation::Warning("results truncated due to limit".to_owned())],
+            )
         }
         _ => (list, Vec::new()),
     }
@@ -138,7 +174,9 @@ fn unescaped(name: &str) -> String {
     let mut parts = rest.split('_');
     out.push_str(parts.next().unwrap_or_default());
     while let Some(code) = parts.next() {
-        let Some(after) = parts.next() else { return name.to_owned() };
+        let Some(after) = parts.next() else {
+            return name.to_owned();
+        };
         if code.is_empty() {
             out.push('_');
         } else {
@@ -174,7 +212,17 @@ mod tests {
         for text in ["up", "{job=\"node\"}", "up{a!~\"b.*\"}"] {
             assert!(selector(text).is_ok(), "{text}");
         }
-        for text in ["", "up[5m]", "rate(up[5m])", "sum(up)", "up offset 5m", "up @ 0", "up + up", "1", "{}"] {
+        for text in [
+            "",
+            "up[5m]",
+            "rate(up[5m])",
+            "sum(up)",
+            "up offset 5m",
+            "up @ 0",
+            "up + up",
+            "1",
+            "{}",
+        ] {
             assert!(selector(text).is_err(), "{text}");
         }
     }

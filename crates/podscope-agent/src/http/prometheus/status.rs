@@ -48,7 +48,10 @@ pub(crate) async fn targets(State(state): State<Arc<AgentState>>) -> Answer {
         }));
     }
     let counts: BTreeMap<&str, usize> = BTreeMap::new();
-    success(json!({ "activeTargets": active, "droppedTargets": dropped, "droppedTargetCounts": counts }), &[])
+    success(
+        json!({ "activeTargets": active, "droppedTargets": dropped, "droppedTargetCounts": counts }),
+        &[],
+    )
 }
 
 /// `GET /api/v1/rules`: an agent evaluates none.
@@ -121,10 +124,16 @@ pub(crate) async fn tsdb(State(state): State<Arc<AgentState>>, request: Request)
     let owner = Arc::clone(&state);
     let work = move |budget: &Budget| {
         let source = AloneSource::new(owner.history(), owner.own_labels());
-        source.series(&[], newest - HOUR_MS, newest, budget).map_err(|error| ApiFault::of_source(&error))
+        source
+            .series(&[], newest - HOUR_MS, newest, budget)
+            .map_err(|error| ApiFault::of_source(&error))
     };
     let limits = state.live().limits.wire();
-    let series = state.queries().run(limits, work).await.map_err(|error| ApiFault::of_run(&error))??;
+    let series = state
+        .queries()
+        .run(limits, work)
+        .await
+        .map_err(|error| ApiFault::of_run(&error))??;
     let counts = Cardinality::of(&series);
     success(
         json!({
@@ -159,20 +168,33 @@ impl Cardinality {
                 if label.name.as_ref() == NAME {
                     *counts.by_name.entry(label.value.to_string()).or_default() += 1;
                 }
-                *counts.by_pair.entry(format!("{}={}", label.name, label.value)).or_default() += 1;
-                counts.values.entry(label.name.to_string()).or_default().insert(label.value.to_string());
+                *counts
+                    .by_pair
+                    .entry(format!("{}={}", label.name, label.value))
+                    .or_default() += 1;
+                counts
+                    .values
+                    .entry(label.name.to_string())
+                    .or_default()
+                    .insert(label.value.to_string());
             }
         }
         counts
     }
 
     fn values_by_label(&self) -> BTreeMap<String, u64> {
-        self.values.iter().map(|(name, values)| (name.clone(), values.len() as u64)).collect()
+        self.values
+            .iter()
+            .map(|(name, values)| (name.clone(), values.len() as u64))
+            .collect()
     }
 
     fn bytes_by_label(&self) -> BTreeMap<String, u64> {
         let bytes = |values: &BTreeSet<String>| values.iter().map(|value| value.len() as u64).sum();
-        self.values.iter().map(|(name, values)| (name.clone(), bytes(values))).collect()
+        self.values
+            .iter()
+            .map(|(name, values)| (name.clone(), bytes(values)))
+            .collect()
     }
 }
 
@@ -180,7 +202,10 @@ impl Cardinality {
 fn highest(counts: &BTreeMap<String, u64>, top: usize) -> Vec<Value> {
     let mut list: Vec<(&String, &u64)> = counts.iter().collect();
     list.sort_by(|a, b| b.1.cmp(a.1).then_with(|| a.0.cmp(b.0)));
-    list.into_iter().take(top).map(|(name, value)| json!({ "name": name, "value": value })).collect()
+    list.into_iter()
+        .take(top)
+        .map(|(name, value)| json!({ "name": name, "value": value }))
+        .collect()
 }
 
 fn rfc3339(ms: i64) -> String {
