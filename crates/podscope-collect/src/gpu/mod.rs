@@ -7,8 +7,12 @@
 //!
 //! A reading the GPU does not support is absent, never 0. A GPU that is lost costs its own rows only.
 
+mod child;
 mod direct;
+mod parent;
+mod protocol;
 mod readings;
+mod real;
 mod rows;
 pub mod sim;
 
@@ -17,8 +21,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::collector::Descriptor;
 
+pub use child::child_main;
 pub use direct::DirectGpuCollector;
+pub use parent::{Child, ExeLauncher, GpuCollector, GpuConfig, Launcher};
+pub use sim::{SimFault, SimGpu, SimGpus, SimNvml, SimState};
 pub use readings::Readings;
+pub use real::RealNvml;
 pub use rows::Inventory;
 
 /// The GPU collector, whichever way it reaches NVML.

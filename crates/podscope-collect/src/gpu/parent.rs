@@ -330,7 +330,11 @@ impl Collector for GpuCollector {
     /// [`Collector::collect`] tells it.
     fn detect(&mut self) -> Support {
         match self.ask() {
-            Ok(_) | Err(Miss::Error(_)) => Support::Present,
+            Ok(snapshot) => {
+                self.rows.absorb(&snapshot);
+                Support::Present
+            }
+            Err(Miss::Error(_)) => Support::Present,
             Err(Miss::NotPresent(reason)) => Support::NotPresent(reason),
         }
     }

@@ -60,7 +60,8 @@ impl GpuRows {
         self.inventory.clone()
     }
 
-    pub(super) fn write(&mut self, snapshot: &Snapshot, row: &mut Row, problems: &mut Problems) {
+    /// Takes in what would be lost with the snapshot: which GPUs there are, and their XID errors.
+    pub(super) fn absorb(&mut self, snapshot: &Snapshot) {
         self.inventory.update(&snapshot.gpus);
         for event in snapshot.xids.iter().flatten() {
             let (last, counts) = self.xids.entry(event.uuid.clone()).or_default();
@@ -69,6 +70,11 @@ impl GpuRows {
                 *counts.entry(event.xid).or_default() += 1;
             }
         }
+    }
+
+    /// Absorbs the snapshot and writes it as a row.
+    pub(super) fn write(&mut self, snapshot: &Snapshot, row: &mut Row, problems: &mut Problems) {
+        self.absorb(snapshot);
         for problem in &snapshot.problems {
             problems.push(CollectError::Vendor { what: "NVML".to_owned(), reason: problem.clone() });
         }

@@ -2,14 +2,25 @@
 //!
 //! Differences from node_exporter, all in favour of "absent, never 0": see `tests/node_exporter.rs`, which lists them.
 
+mod conntrack;
+mod cpu;
 mod diskstats;
+mod entropy;
 mod filefd;
+mod filesystem;
+mod hwmon;
 mod loadavg;
 mod meminfo;
+mod netclass;
 mod netdev;
+mod nvme;
 mod one_file;
+mod os_release;
 mod pressure;
+mod sockstat;
 mod stat;
+mod time;
+mod uname;
 mod vmstat;
 
 use std::sync::Arc;
@@ -33,7 +44,18 @@ pub(crate) const ALL: &[Make] = &[
     |fs, _| Box::new(pressure::Pressure::new(fs)),
     |fs, config| Box::new(diskstats::DiskStats::new(fs, config)),
     |fs, config| Box::new(netdev::NetDev::new(fs, config)),
+    |fs, _| Box::new(sockstat::SockStat::new(fs)),
     |fs, _| Box::new(OneFile::<filefd::FileFd>::new(fs)),
+    |fs, _| Box::new(time::Time::new(fs)),
+    |fs, config| Box::new(filesystem::FileSystem::new(fs, config)),
+    |fs, config| Box::new(netclass::NetClass::new(fs, config)),
+    |fs, _| Box::new(cpu::Cpu::new(fs)),
+    |fs, _| Box::new(conntrack::ConnTrack::new(fs)),
+    |fs, _| Box::new(entropy::Entropy::new(fs)),
+    |fs, _| Box::new(hwmon::HwMon::new(fs)),
+    |fs, _| Box::new(nvme::Nvme::new(fs)),
+    |fs, _| Box::new(uname::UnameInfo::new(fs)),
+    |fs, _| Box::new(os_release::OsRelease::new(fs)),
 ];
 
 /// The machine, and the memory that files are read into.
