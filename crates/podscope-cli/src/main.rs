@@ -1,1 +1,104 @@
-fn main() {}
+//! `podscope`: the operator's command line.
+
+mod convert;
+mod demo;
+mod grafana;
+mod json_spans;
+mod ports;
+mod preview;
+mod query;
+mod table;
+mod time;
+mod verify;
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+
+#[derive(Debug, Parser)]
+#[command(name = "podscope", version, about = "A GPU pod's war room inside Grafana: the command line")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Starts a simulated cluster, an agent on this machine, and Grafana (or the preview page) with everything provisioned.
+    Demo(demo::DemoArguments),
+    /// Evaluates PromQL against agents, or against a file of samples.
+    Query(query::QueryArguments),
+    /// Checks a running set-up part by part.
+    Verify(verify::VerifyArguments),
+    /// Works on dashboards.
+    Dashboards {
+        #[command(subcommand)]
+        action: DashboardAction,
+    },
+    /// Serves the preview page; `demo` starts it where there is no Grafana.
+    #[command(hide = true)]
+    Preview(preview::PreviewArguments),
+}
+
+#[derive(Debug, Subcommand)]
+enum DashboardAction {
+    /// Points a dashboard made for Grafana's Prometheus datasource at Podscope: datasource references and the
+    /// datasource variable's plugin id change, nothing else.
+    Convert {
+        /// The dashboard's JSON file; `-` reads standard input.
+        file: PathBuf,
+        /// Where to write; standard output when absent.
+        #[arg(long, short, value_name = "FILE")]
+        out: Option<PathBuf>,
+        /// The uid to put where the file names a Prometheus datasource by its own uid.
+        #[arg(long, default_value = "podscope")]
+        uid: String,
+    },
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    // Two workers: the commands wait for others most of the time.
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let result = runtime.context("starting the async runtime").and_then(|runtime| runtime.block_on(run(arguments)));
+    match result {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            let _ignored = writeln!(std::io::stderr(), "podscope: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Answers whether the command succeeded; what it had to say has then been said.
+async fn run(arguments: Arguments) -> anyhow::Result<bool> {
+    let mut out = std::io::stdout();
+    let mut err = std::io::stderr();
+    match arguments.command {
+        Command::Demo(arguments) => demo::run(arguments, &mut out).await,
+        Command::Query(arguments) => query::run(arguments, &mut out, &mut err).await,
+        Command::Verify(arguments) => verify::run(arguments, &mut out).await,
+        Command::Preview(arguments) => preview::run(arguments).await.map(|()| true),
+        Command::Dashboards { action: DashboardAction::Convert { file, out: target, uid } } => {
+            let text = if file.as_os_str() == "-" {
+                std::io::read_to_string(std::io::stdin()).context("reading standard input")?
+            } else {
+                std::fs::read_to_string(&file).with_context(|| format!("reading {}", file.display()))?
+            };
+            let done = convert::convert(&text, &uid).with_context(|| file.display().to_string())?;
+            match &target {
+                Some(path) => std::fs::write(path, &done.text).with_context(|| format!("writing {}", path.display()))?,
+                None => out.write_all(done.text.as_bytes())?,
+            }
+            writeln!(err, "{} references changed", done.changed)?;
+            for left in &done.left {
+                writeln!(err, "left as it was: {left}")?;
+            }
+            Ok(true)
+        }
+    }
+}

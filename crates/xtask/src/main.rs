@@ -1,6 +1,7 @@
 //! `cargo xtask`: what the scripts call. `generate` writes the files that are made from the catalog, `check` fails when they
-//! drifted or a house rule is broken, `package` lays out the plugin as Grafana loads it.
+//! drifted or a house rule is broken, `package` lays out the plugin as Grafana loads it, `bench` measures beside a peer.
 
+mod bench;
 mod checks;
 mod generate;
 mod package;
@@ -23,6 +24,8 @@ enum Task {
     Generate,
     /// Fails when a generated file drifted or a house rule is broken.
     Check,
+    /// Measures beside a peer; `scripts/bench` calls it.
+    Bench(bench::BenchArguments),
     /// Lays out the plugin folder as Grafana loads it: manifests, frontend, backend executable.
     Package {
         /// The built backend executable.
@@ -42,6 +45,7 @@ fn main() -> Result<()> {
     match Arguments::parse().task {
         Task::Generate => generate::write(root),
         Task::Check => checks::run(root),
+        Task::Bench(arguments) => bench::run(arguments),
         Task::Package { backend, out } => package::package(root, &backend, &out),
     }
 }

@@ -1,0 +1,176 @@
+//! Every query of every committed dashboard, run through the plugin's own code against a simulated cluster: no error, no empty
+//! answer, no unit that is not the catalog's. No Grafana and no Node.js needed; a new dashboard is tested by being there.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
+
+use podscope_model::sample::is_stale;
+use podscope_plugin::Plugin;
+use podscope_plugin::frames::{Frame, Values};
+use podscope_plugin::query::unit;
+use podscope_plugin::request::{Context, DataSource, QueryRequest, RawQuery, User};
+use serde_json::{Value, json};
+
+use crate::cluster;
+
+const DATASOURCE: &str = "podscope-fleet-datasource";
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("dashboards")
+}
+
+/// Every committed dashboard: file stem and JSON.
+fn dashboards() -> BTreeMap<String, Value> {
+    let found: BTreeMap<String, Value> = std::fs::read_dir(folder())
+        .expect("dashboards/ exists")
+        .map(|entry| entry.expect("readable").path())
+        .filter(|path| path.extension().is_some_and(|end| end == "json"))
+        .map(|path| {
+            let text = std::fs::read_to_string(&path).expect("readable");
+            let stem = path.file_stem().and_then(|stem| stem.to_str()).expect("a file name").to_owned();
+            (stem, serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display())))
+        })
+        .collect();
+    assert!(found.len() >= 2, "podscope-node and nvidia-dcgm ship");
+    found
+}
+
+fn panels(board: &Value) -> Vec<&Value> {
+    let top = board["panels"].as_array().expect("a dashboard has panels");
+    top.iter().flat_map(|panel| std::iter::once(panel).chain(panel["panels"].as_array().into_iter().flatten())).collect()
+}
+
+fn targets(panel: &Value) -> Vec<&Value> {
+    panel["targets"].as_array().into_iter().flatten().collect()
+}
+
+/// The expression with every variable at what matches everything.
+fn with_all(expr: &str, board: &Value) -> String {
+    let mut expr = expr.to_owned();
+    for variable in board["templating"]["list"].as_array().into_iter().flatten() {
+        let name = variable["name"].as_str().expect("a variable has a name");
+        expr = expr.replace(&format!("${{{name}}}"), ".*").replace(&format!("${name}"), ".*");
+    }
+    expr
+}
+
+#[test]
+fn file_names_are_uids_and_ids_are_unique() {
+    let mut uids = BTreeSet::new();
+    for (stem, board) in dashboards() {
+        assert_eq!(board["uid"].as_str(), Some(stem.as_str()), "file name = uid");
+        assert!(uids.insert(stem.clone()));
+        let ids: Vec<i64> = panels(&board).iter().map(|panel| panel["id"].as_i64().expect("every panel has an id")).collect();
+        assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), ids.len(), "{stem}: a panel id occurs twice");
+    }
+}
+
+#[test]
+fn every_query_asks_the_chosen_datasource_in_its_own_language() {
+    let mut seen = 0;
+    for (stem, board) in dashboards() {
+        for panel in panels(&board) {
+            for target in targets(panel) {
+                seen += 1;
+                let place = format!("{stem}, panel {}", panel["title"]);
+                assert_eq!(target["datasource"]["type"], DATASOURCE, "{place}");
+                assert_eq!(target["datasource"]["uid"], "${ds}", "{place}");
+                assert_eq!(target["queryType"], "promql", "{place}");
+            }
+        }
+    }
+    assert!(seen > 20, "only {seen} queries found");
+}
+
+#[test]
+fn a_panels_unit_is_the_catalogs() {
+    let mut certain = 0;
+    for (stem, board) in dashboards() {
+        for panel in panels(&board) {
+            let shown = panel["fieldConfig"]["defaults"]["unit"].as_str().unwrap_or_default();
+            for target in targets(panel) {
+                let expr = target["expr"].as_str().expect("a query has an expression");
+                if let Some(wanted) = unit::of(&macros_out(&with_all(expr, &board))) {
+                    certain += 1;
+                    assert_eq!(shown, wanted, "{stem}, panel {}: {expr}", panel["title"]);
+                }
+            }
+        }
+    }
+    assert!(certain > 10, "only {certain} units could be told");
+}
+
+/// The text with macros replaced by durations, so that it parses.
+fn macros_out(expr: &str) -> String {
+    expr.replace("$__rate_interval", "1m").replace("$__interval", "15s").replace("$__range", "1h")
+}
+
+/// Numbers in an answer: cells that are neither absent nor NaN.
+fn numbers(frames: &[Frame]) -> usize {
+    frames
+        .iter()
+        .flat_map(|frame| &frame.fields)
+        .filter_map(|field| match &field.values {
+            Values::Number(cells) => Some(cells),
+            _ => None,
+        })
+        .flatten()
+        .filter(|value| !is_stale(**value) && !value.is_nan())
+        .count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_panel_of_every_dashboard_shows_data() {
+    let cluster = cluster::shared().await;
+    let settings = json!({ "targets": cluster.targets(), "timeoutMs": 30_000 });
+    let context = Context {
+        org_id: 1,
+        plugin_id: DATASOURCE.to_owned(),
+        user: Some(User { login: "admin".to_owned(), role: "Admin".to_owned() }),
+        datasource: Some(DataSource {
+            uid: "podscope".to_owned(),
+            json: settings.to_string().into_bytes(),
+            updated_ms: 1,
+            ..DataSource::default()
+        }),
+    };
+    let plugin = Plugin::new();
+    let now = cluster.now_ms();
+    let mut faults = Vec::new();
+    let mut asked = 0;
+    for (stem, board) in dashboards() {
+        for panel in panels(&board) {
+            let queries: Vec<RawQuery> = targets(panel)
+                .into_iter()
+                .map(|target| {
+                    let mut query = target.clone();
+                    query["expr"] = with_all(target["expr"].as_str().unwrap_or_default(), &board).into();
+                    RawQuery {
+                        ref_id: target["refId"].as_str().unwrap_or("A").to_owned(),
+                        query_type: "promql".to_owned(),
+                        max_data_points: 300,
+                        interval_ms: 5_000,
+                        from_ms: now - 15 * 60_000,
+                        to_ms: now,
+                        json: query.to_string().into_bytes(),
+                    }
+                })
+                .collect();
+            if queries.is_empty() {
+                continue;
+            }
+            asked += queries.len();
+            let request = QueryRequest { context: context.clone(), headers: HashMap::new(), queries };
+            for (ref_id, answer) in plugin.query_data(request).await {
+                let place = format!("{stem}, panel {}, query {ref_id}", panel["title"]);
+                match answer {
+                    Err(error) => faults.push(format!("{place}: {}", error.text())),
+                    Ok(frames) if numbers(&frames) == 0 => faults.push(format!("{place}: no data")),
+                    Ok(_) => {}
+                }
+            }
+        }
+    }
+    assert!(asked > 20, "only {asked} queries were asked");
+    assert!(faults.is_empty(), "{} of {asked} queries failed:\n{}", faults.len(), faults.join("\n"));
+}
