@@ -4,7 +4,7 @@ use crate::catalog::{Catalog, SeriesId};
 use crate::column::{Codec, Coding, ENTRY_BYTES, STATS_BYTES};
 use crate::head::Head;
 use crate::schema;
-use crate::varint::{u32_at, u64_at};
+use crate::varint::{self, u32_at, u64_at};
 
 pub(crate) const HEADER_BYTES: usize = 128;
 pub(crate) const TRAILER_BYTES: usize = 16;
@@ -190,6 +190,7 @@ pub(crate) fn encode(
     let mut out = vec![0; HEADER_BYTES];
     if new_stream || table.len() > described {
         let catalog = catalog.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+        varint::put(&mut out, described as u64);
         schema::encode(&mut out, &head.stream, &table[described..], &catalog);
     }
     let schema_end = out.len();

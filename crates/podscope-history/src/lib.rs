@@ -24,6 +24,7 @@
 //! | `raw-<s>.seg` | the sealed chunks whose rows lie in the hour that begins `<s>` seconds after 1970 |
 //! | `wal-<n>.log` | rows that are not sealed; the one with the highest number is being written |
 //! | `wal-<n>.cut` | what a damaged log held past its last sound record; the last four are kept |
+//! | `raw-<s>.bad` | a segment whose file header cannot be read, set aside when a new chunk of its hour was to be written |
 //!
 //! # Format, version 1
 //! Numbers are little-endian; *varint* is LEB128, *signed* a zigzag varint, *string* a varint length and UTF-8. Every
@@ -46,7 +47,7 @@
 //!     88 u32 length of the blobs | 92 u32 length, 96 u32 checksum of the directory
 //!     100 i64 time of the row before the first (the first row's own, where the epoch begins) | 108 zero
 //!     124 u32 checksum of bytes 0..124
-//!   schema      only what the file does not describe yet: see below
+//!   schema      only what the file does not describe yet: varint number of the first column, then see below
 //!   timestamps  one pco page of i64
 //!   blobs       one per column that is not constant
 //!   directory   16 bytes per column, in order of the column's number
@@ -62,7 +63,7 @@
 //! doubles of coding 2 are `i / 10^k` for scale `k`, `i * 10^-k` for scale `0x80 + k`. Coding 0 has no blob. Flag 2: NaN
 //! among the values.
 //!
-//! A schema names the stream and the columns that follow those the file already has; a column's number is its place:
+//! A schema names the stream and some of its columns; those of a file are numbered in order:
 //!
 //! ```text
 //! string name | string job | varint interval, ms | varint strings, each a string
@@ -92,9 +93,11 @@ mod catalog;
 mod column;
 mod covered;
 mod error;
+mod gather;
 mod group;
 mod head;
 pub mod io;
+mod plan;
 mod recover;
 mod retention;
 mod schema;

@@ -14,12 +14,17 @@ use crate::group::{self, Header};
 use crate::head::{HOUR_MS, Head};
 use crate::io::{self, Io, IoFile, Mode};
 use crate::schema;
-use crate::varint::{u32_at, u64_at};
+use crate::varint::{self, u32_at, u64_at};
 
 pub(crate) const FILE_HEADER_BYTES: usize = 64;
 const MAGIC: [u8; 8] = *b"PODSEGM1";
 /// Version of the format that this code writes; it refuses files with a higher one.
 pub(crate) const VERSION: u16 = 1;
+
+/// More streams or columns than any file has.
+const MAX_COLUMNS: usize = 1 << 22;
+/// In a table of columns: no series is known for this number.
+const NAMELESS: SeriesId = SeriesId::MAX;
 
 /// The columns of one stream in one file, in the order in which the file describes them.
 #[derive(Clone, Debug)]
@@ -177,15 +182,25 @@ impl Segment {
         catalog: &RwLock<Catalog>,
         codec: &mut Codec,
     ) -> std::io::Result<Segment> {
-        let is_new = self.len == 0;
-        let mut index = if is_new {
-            Index {
-                pco: column::pco_header(),
-                sound_len: FILE_HEADER_BYTES as u64,
-                ..Index::default()
-            }
+        let known = if self.len == 0 {
+            None
         } else {
-            Index::clone(self.index(io, catalog)?.as_ref())
+            Some(self.index(io, catalog)?)
+        };
+        let is_new = known.as_ref().is_none_or(|index| index.sound_len == 0);
+        let mut index = match known {
+            Some(known) if !is_new => Index::clone(known.as_ref()),
+            unreadable => {
+                if unreadable.is_some() {
+                    // Not one of ours any more, or of a later version: it stays, under another name.
+                    io.rename(&self.path, &self.path.with_extension("bad"))?;
+                }
+                Index {
+                    pco: column::pco_header(),
+                    sound_len: FILE_HEADER_BYTES as u64,
+                    ..Index::default()
+                }
+            }
         };
         let mut bytes = Vec::new();
         if is_new {
@@ -332,34 +347,34 @@ fn read_schema(
     io::read_exact_at(file, &mut bytes, offset + group::HEADER_BYTES as u64)?;
     let decoded = (crc32c::crc32c(&bytes) == header.schema_crc)
         .then(|| {
+            let mut reader = varint::Reader::new(&bytes);
+            let first = usize::try_from(reader.varint()?)
+                .ok()
+                .filter(|first| *first <= MAX_COLUMNS)?;
             let mut catalog = catalog.write().unwrap_or_else(PoisonError::into_inner);
-            schema::decode(&bytes, &mut catalog)
+            let (stream, columns) = schema::decode(reader.rest(), &mut catalog)?;
+            Some((stream, first, columns))
         })
         .flatten();
-    // A file's stream numbers count up from 0, one for each stream that it describes.
-    if number > index.streams.len() + 4096 {
-        return Ok(Err("an impossible stream number".into()));
-    }
+    let Some((stream, first, columns)) = decoded.filter(|_| number <= MAX_COLUMNS) else {
+        return Ok(Err(
+            "its description of columns is damaged; those columns are skipped".into(),
+        ));
+    };
     if index.streams.len() <= number {
         index.streams.resize_with(number + 1, || None);
     }
-    let Some((stream, columns)) = decoded else {
-        // The places of the columns that follow are unknown now.
-        index.streams[number] = None;
-        return Ok(Err("its description of columns is damaged".into()));
-    };
-    match &mut index.streams[number] {
-        Some(known) if known.stream.id == stream.id => {
-            Arc::make_mut(&mut known.columns).extend_from_slice(&columns);
-        }
-        Some(_) => return Ok(Err("two streams share one number".into())),
-        slot @ None => {
-            *slot = Some(FileStream {
-                stream,
-                columns: Arc::new(columns),
-            })
-        }
+    let known = index.streams[number].get_or_insert_with(|| FileStream {
+        stream: Arc::clone(&stream),
+        columns: Arc::default(),
+    });
+    if known.stream.id != stream.id {
+        return Ok(Err("two streams share one number".into()));
     }
+    let table = Arc::make_mut(&mut known.columns);
+    // Where a description before this one is damaged, its columns stay nameless.
+    table.resize(first, NAMELESS);
+    table.extend_from_slice(&columns);
     Ok(Ok(()))
 }
 

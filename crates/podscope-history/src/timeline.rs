@@ -5,23 +5,23 @@
 
 use std::sync::Arc;
 
-use crate::catalog::SeriesId;
+use crate::column::Entry;
 use crate::head::Head;
 use crate::segment::{Group, GroupReader};
 
 /// Where the rows of a chunk are.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) enum Place {
     Group {
         reader: Arc<GroupReader>,
         group: Group,
-        columns: Arc<Vec<SeriesId>>,
+        entries: Vec<(usize, Entry)>,
     },
     Head(Arc<Head>),
 }
 
 /// One chunk, before it is cut to what a query sees of it.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Chunk {
     pub(crate) place: Place,
     pub(crate) epoch: u32,

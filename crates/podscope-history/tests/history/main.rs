@@ -1,6 +1,8 @@
 //! The history as a whole, through its public interface.
 
 mod damage;
+mod faults;
+mod kill;
 mod model;
 mod power_cut;
 mod semantics;

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::support::{ModelRow, model, open, options, read, row_from, scratch, spec};
 use proptest::prelude::*;
-use crate::support::{ModelRow, model, open, options, read, row_from, spec};
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -52,7 +52,7 @@ proptest! {
         start in -1_000_i64..200_000,
         length in 0_i64..10_000_000,
     ) {
-        let dir = tempfile::tempdir().expect("a directory");
+        let dir = scratch();
         let options = options(dir.path());
         let mut history = open(&options);
         let mut rows: Vec<ModelRow> = Vec::new();

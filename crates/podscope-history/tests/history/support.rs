@@ -28,11 +28,20 @@ pub(crate) fn metric(name: &str) -> Arc<ForeignMetric> {
 }
 
 pub(crate) fn spec(name: &str) -> StreamSpec {
-    StreamSpec { name: name.into(), job: "node".into(), interval_ms: 1000 }
+    StreamSpec {
+        name: name.into(),
+        job: "node".into(),
+        interval_ms: 1000,
+    }
 }
 
 pub(crate) fn options(dir: &Path) -> Options {
-    Options { chunk_rows: 20, sync_interval: Duration::ZERO, free_space_floor: 0, ..Options::new(dir) }
+    Options {
+        chunk_rows: 20,
+        sync_interval: Duration::ZERO,
+        free_space_floor: 0,
+        ..Options::new(dir)
+    }
 }
 
 pub(crate) fn row_of(values: &[(u32, f64)]) -> Row {
@@ -59,14 +68,27 @@ pub(crate) fn read(history: &History, start_ms: i64, end_ms: i64) -> Samples {
 
 pub(crate) fn read_matching(history: &History, matchers: &[Matcher], start_ms: i64, end_ms: i64) -> Samples {
     let mut out = Samples::new();
-    let select = Select { matchers, start_ms, end_ms, step_ms: 1, function: None };
+    let select = Select {
+        matchers,
+        start_ms,
+        end_ms,
+        step_ms: 1,
+        function: None,
+    };
     history
         .select(&select, &Budget::unlimited(), &mut |series| {
             assert_eq!(series.timestamps.len(), series.values.len());
-            assert!(series.timestamps.is_sorted_by(|a, b| a < b), "{} has times out of order", series.labels);
+            assert!(
+                series.timestamps.is_sorted_by(|a, b| a < b),
+                "{} has times out of order",
+                series.labels
+            );
             let samples = series.timestamps.iter().zip(series.values.iter());
             let samples = samples.map(|(t_ms, value)| (*t_ms, value.to_bits())).collect();
-            assert!(out.insert(series.labels.to_string(), samples).is_none(), "a label set comes once");
+            assert!(
+                out.insert(series.labels.to_string(), samples).is_none(),
+                "a label set comes once"
+            );
             Ok(())
         })
         .expect("reads");
@@ -80,15 +102,22 @@ pub(crate) type ModelRow = (i64, BTreeMap<u32, f64>);
 pub(crate) fn model(rows: &[ModelRow], start_ms: i64, end_ms: i64) -> Samples {
     let mut out = Samples::new();
     let mut valid: BTreeMap<u32, bool> = BTreeMap::new();
-    for (t_ms, values) in rows.iter().filter(|(t_ms, _)| (start_ms + 1..=end_ms).contains(t_ms)) {
+    for (t_ms, values) in rows
+        .iter()
+        .filter(|(t_ms, _)| (start_ms + 1..=end_ms).contains(t_ms))
+    {
         for (column, was) in valid.iter_mut() {
             if *was && !values.contains_key(column) {
-                out.get_mut(&series_name(*column)).expect("seen").push((*t_ms, STALE.to_bits()));
+                out.get_mut(&series_name(*column))
+                    .expect("seen")
+                    .push((*t_ms, STALE.to_bits()));
                 *was = false;
             }
         }
         for (column, value) in values {
-            out.entry(series_name(*column)).or_default().push((*t_ms, value.to_bits()));
+            out.entry(series_name(*column))
+                .or_default()
+                .push((*t_ms, value.to_bits()));
             valid.insert(*column, true);
         }
     }
@@ -96,5 +125,50 @@ pub(crate) fn model(rows: &[ModelRow], start_ms: i64, end_ms: i64) -> Samples {
 }
 
 pub(crate) fn row_from(values: &BTreeMap<u32, f64>) -> Row {
-    row_of(&values.iter().map(|(column, value)| (*column, *value)).collect::<Vec<_>>())
+    row_of(
+        &values
+            .iter()
+            .map(|(column, value)| (*column, *value))
+            .collect::<Vec<_>>(),
+    )
+}
+
+/// Compares, and says where the first difference of each series is rather than printing all samples.
+pub(crate) fn assert_same(read: &Samples, wanted: &Samples, place: &str) {
+    if read == wanted {
+        return;
+    }
+    let mut text = String::new();
+    for series in read
+        .keys()
+        .chain(wanted.keys().filter(|series| !read.contains_key(*series)))
+    {
+        let empty = Vec::new();
+        let (a, b) = (
+            read.get(series).unwrap_or(&empty),
+            wanted.get(series).unwrap_or(&empty),
+        );
+        if a != b {
+            let at = (0..).find(|at| a.get(*at) != b.get(*at)).unwrap_or(0);
+            text.push_str(&format!(
+                "\n{series}: sample {at} of {} (wanted {}) is {:x?}, wanted {:x?}",
+                a.len(),
+                b.len(),
+                a.get(at),
+                b.get(at)
+            ));
+        }
+    }
+    panic!("{place}:{text}");
+}
+
+/// A folder of its own, in memory where there is such a place: the tests sync far more often than a disk likes.
+pub(crate) fn scratch() -> tempfile::TempDir {
+    let memory = Path::new("/dev/shm");
+    let dir = if memory.is_dir() {
+        tempfile::tempdir_in(memory)
+    } else {
+        tempfile::tempdir()
+    };
+    dir.expect("a directory")
 }

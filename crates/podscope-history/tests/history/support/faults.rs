@@ -65,7 +65,10 @@ struct FaultyFile {
 
 impl FaultyIo {
     fn wrap(&self, file: Arc<dyn IoFile>) -> Arc<dyn IoFile> {
-        Arc::new(FaultyFile { file, faults: Arc::clone(&self.0) })
+        Arc::new(FaultyFile {
+            file,
+            faults: Arc::clone(&self.0),
+        })
     }
 }
 
@@ -122,7 +125,11 @@ impl Io for FaultyIo {
 impl IoFile for FaultyFile {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         self.faults.step()?;
-        let most = if self.faults.trickle.load(Ordering::SeqCst) { buffer.len().min(1000) } else { buffer.len() };
+        let most = if self.faults.trickle.load(Ordering::SeqCst) {
+            buffer.len().min(1000)
+        } else {
+            buffer.len()
+        };
         self.file.read_at(&mut buffer[..most], offset)
     }
 
@@ -134,7 +141,11 @@ impl IoFile for FaultyFile {
             }
             return Err(error);
         }
-        let most = if self.faults.trickle.load(Ordering::SeqCst) { buffer.len().min(1000) } else { buffer.len() };
+        let most = if self.faults.trickle.load(Ordering::SeqCst) {
+            buffer.len().min(1000)
+        } else {
+            buffer.len()
+        };
         self.file.write_at(&buffer[..most], offset)
     }
 

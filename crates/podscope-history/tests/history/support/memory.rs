@@ -74,7 +74,11 @@ impl MemoryIo {
     /// The disk as it is found after the power cut.
     pub(crate) fn after_cut(&self, leaves: Leaves) -> Self {
         let disk = lock(&self.0);
-        let names = if leaves == Leaves::Nothing { &disk.durable_names } else { &disk.names };
+        let names = if leaves == Leaves::Nothing {
+            &disk.durable_names
+        } else {
+            &disk.names
+        };
         let files = disk.files.iter().map(|content| {
             let found = match leaves {
                 Leaves::Nothing => content.durable.clone(),
@@ -87,7 +91,10 @@ impl MemoryIo {
                     found
                 }
             };
-            Content { current: found.clone(), durable: found }
+            Content {
+                current: found.clone(),
+                durable: found,
+            }
         });
         Self(Arc::new(Mutex::new(Disk {
             files: files.collect(),
@@ -106,7 +113,9 @@ impl Io for MemoryIo {
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
         let disk = lock(&self.0);
         let inside = disk.names.keys().filter(|path| path.parent() == Some(dir));
-        Ok(inside.filter_map(|path| Some(path.file_name()?.to_str()?.to_owned())).collect())
+        Ok(inside
+            .filter_map(|path| Some(path.file_name()?.to_str()?.to_owned()))
+            .collect())
     }
 
     fn open(&self, path: &Path, mode: Mode) -> io::Result<Arc<dyn IoFile>> {
@@ -131,7 +140,10 @@ impl Io for MemoryIo {
                 }
             }
         };
-        Ok(Arc::new(MemoryFile { disk: Arc::clone(&self.0), at }))
+        Ok(Arc::new(MemoryFile {
+            disk: Arc::clone(&self.0),
+            at,
+        }))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -145,7 +157,10 @@ impl Io for MemoryIo {
     fn remove(&self, path: &Path) -> io::Result<()> {
         let mut disk = lock(&self.0);
         disk.step()?;
-        disk.names.remove(path).map(|_| ()).ok_or_else(|| io::ErrorKind::NotFound.into())
+        disk.names
+            .remove(path)
+            .map(|_| ())
+            .ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
     fn sync_dir(&self, _dir: &Path) -> io::Result<()> {
@@ -160,14 +175,20 @@ impl Io for MemoryIo {
     }
 
     fn lock(&self, _path: &Path) -> io::Result<Arc<dyn IoFile>> {
-        Ok(Arc::new(MemoryFile { disk: Arc::clone(&self.0), at: usize::MAX }))
+        Ok(Arc::new(MemoryFile {
+            disk: Arc::clone(&self.0),
+            at: usize::MAX,
+        }))
     }
 }
 
 impl IoFile for MemoryFile {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         let disk = lock(&self.disk);
-        let rest = disk.files[self.at].current.get(offset as usize..).unwrap_or_default();
+        let rest = disk.files[self.at]
+            .current
+            .get(offset as usize..)
+            .unwrap_or_default();
         let count = rest.len().min(buffer.len());
         buffer[..count].copy_from_slice(&rest[..count]);
         Ok(count)

@@ -1,0 +1,199 @@
+//! Decoding the samples of one series out of the chunks of one stream.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use podscope_model::sample::{STALE, is_stale};
+use podscope_model::source::SourceError;
+
+use crate::plan::{Lies, Prepared, Query};
+use crate::timeline::{Chunk, Piece, Place};
+
+impl Query<'_> {
+    /// Collects one series of one stream. `None`: no sample in the window.
+    pub(crate) fn gather(
+        &mut self,
+        prepared: &Prepared,
+        places: &[Lies],
+    ) -> Result<Option<(Arc<[i64]>, Vec<f64>)>, SourceError> {
+        let mut values = Vec::with_capacity(prepared.times.len());
+        // Times of the samples, once they are no longer simply those of all rows.
+        let mut own: Option<Vec<i64>> = None;
+        let mut rows_before = 0;
+        let mut valid_before = false;
+        let mut scratch = Vec::new();
+        let mut decoded: Option<(usize, Option<Vec<u32>>)> = None;
+        for piece in &prepared.pieces {
+            let chunk = &prepared.chunks[piece.chunk];
+            let times = &chunk.times[piece.from..piece.to];
+            if matches!(places[piece.chunk], Lies::Nowhere) {
+                let own = own.get_or_insert_with(|| prepared.times[..rows_before].to_vec());
+                if valid_before {
+                    own.push(times[0]);
+                    values.push(STALE);
+                }
+                valid_before = false;
+                rows_before += times.len();
+                continue;
+            }
+            if decoded.as_ref().is_none_or(|(at, _)| *at != piece.chunk) {
+                scratch.clear();
+                decoded = self
+                    .decode(chunk, &places[piece.chunk], &mut scratch)?
+                    .map(|runs| (piece.chunk, runs));
+            }
+            let Some((_, runs)) = &decoded else {
+                // Damaged: as if no row had been written, not as if the series had ended.
+                own.get_or_insert_with(|| prepared.times[..rows_before].to_vec());
+                rows_before += times.len();
+                continue;
+            };
+            match runs {
+                None => {
+                    values.extend_from_slice(&scratch[piece.from..piece.to]);
+                    if let Some(own) = &mut own {
+                        own.extend_from_slice(times);
+                    }
+                    valid_before = true;
+                }
+                Some(runs) => {
+                    let own = own.get_or_insert_with(|| prepared.times[..rows_before].to_vec());
+                    let mut sparse = Sparse {
+                        times: own,
+                        values: &mut values,
+                        valid_before,
+                    };
+                    sparse.take(&chunk.times, piece, runs, &scratch);
+                    valid_before = sparse.valid_before;
+                }
+            }
+            rows_before += times.len();
+        }
+        if values.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some((
+            own.map_or_else(|| Arc::clone(&prepared.times), Arc::from),
+            values,
+        )))
+    }
+
+    /// Decodes one column of a chunk; `None` when it is damaged, else its validity runs if it has gaps.
+    #[expect(
+        clippy::option_option,
+        reason = "the outer one is damage, the inner one is the answer"
+    )]
+    fn decode(
+        &mut self,
+        chunk: &Chunk,
+        lies: &Lies,
+        out: &mut Vec<f64>,
+    ) -> Result<Option<Option<Vec<u32>>>, SourceError> {
+        match (&chunk.place, lies) {
+            (Place::Head(head), Lies::Slot(slot)) => {
+                let copy = head.body().copy(*slot);
+                *out = copy.values();
+                Ok(Some(copy.runs))
+            }
+            (
+                Place::Group {
+                    reader,
+                    group,
+                    entries,
+                },
+                Lies::Entry(at),
+            ) => {
+                let Some((_, entry)) = entries.get(*at as usize) else {
+                    return Ok(None);
+                };
+                let runs = reader
+                    .column(group, entry, &mut self.codec, out)
+                    .map_err(|error| self.failed(reader.place(group, "column"), &error))?;
+                if runs.is_none() {
+                    self.skip(
+                        reader,
+                        group,
+                        &format!("column {} is damaged", entry.column),
+                        entry.len,
+                    );
+                }
+                Ok(runs)
+            }
+            _ => Ok(None),
+        }
+    }
+    /// Whether a series has a sample among the visible rows; decodes only where the directory does not tell.
+    pub(crate) fn occurs(&mut self, prepared: &Prepared, places: &[Lies]) -> Result<bool, SourceError> {
+        for piece in &prepared.pieces {
+            let chunk = &prepared.chunks[piece.chunk];
+            let whole = piece.from == 0 && piece.to == chunk.times.len();
+            match &places[piece.chunk] {
+                Lies::Entry(at) => {
+                    if let Place::Group { entries, .. } = &chunk.place
+                        && let Some((_, entry)) = entries.get(*at as usize)
+                        && (whole || !entry.has_gaps())
+                    {
+                        return Ok(true);
+                    }
+                }
+                Lies::Nowhere | Lies::Slot(_) => {}
+            }
+        }
+        Ok(self.gather(prepared, places)?.is_some())
+    }
+}
+
+/// Takes the samples of a column with gaps.
+struct Sparse<'a> {
+    times: &'a mut Vec<i64>,
+    values: &'a mut Vec<f64>,
+    valid_before: bool,
+}
+
+impl Sparse<'_> {
+    fn take(&mut self, times: &[i64], piece: &Piece, runs: &[u32], decoded: &[f64]) {
+        let (mut row, mut value) = (0, 0);
+        for (at, &run) in runs.iter().enumerate() {
+            let end = row + run as usize;
+            let (from, to) = (row.max(piece.from), end.min(piece.to));
+            let valid = at % 2 == 0;
+            if from < to {
+                if valid {
+                    self.times.extend_from_slice(&times[from..to]);
+                    self.values
+                        .extend_from_slice(&decoded[value + from - row..value + to - row]);
+                } else if self.valid_before {
+                    self.times.push(times[from]);
+                    self.values.push(STALE);
+                }
+                self.valid_before = valid;
+            }
+            if valid {
+                value += run as usize;
+            }
+            row = end;
+        }
+        // A head may have grown since its times were copied, never shrunk: the runs reach the piece's end.
+    }
+}
+
+/// Joins the parts of a series that more than one stream wrote. At equal times the later part wins.
+pub(crate) fn join(mut parts: Vec<(Arc<[i64]>, Vec<f64>)>) -> (Arc<[i64]>, Vec<f64>) {
+    if parts.len() == 1
+        && let Some(part) = parts.pop()
+    {
+        return part;
+    }
+    let mut all: BTreeMap<i64, f64> = BTreeMap::new();
+    for (times, values) in parts {
+        for (t_ms, value) in times.iter().zip(values) {
+            // That one stream ended does not end the series while another writes it.
+            if is_stale(value) {
+                all.entry(*t_ms).or_insert(value);
+            } else {
+                all.insert(*t_ms, value);
+            }
+        }
+    }
+    (all.keys().copied().collect(), all.into_values().collect())
+}
