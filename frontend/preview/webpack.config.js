@@ -26,7 +26,8 @@ module.exports = {
   optimization: { minimize: false },
   module: {
     rules: [
-      { test: /\.mjs$/, resolve: { fullySpecified: false } },
+      // As the bundlers of the library's own tests read it: extensions may be left out, and a CommonJS default is `.default`.
+      { test: /\.mjs$/, type: 'javascript/auto', resolve: { fullySpecified: false } },
       {
         test: /\.tsx?$/,
         exclude: /node_modules/,
