@@ -1,3 +1,5 @@
-//! The plugin as Grafana sees it. One binary: one link.
+//! The plugin as Grafana sees it, and the dashboards over it. One binary: one link.
 
+mod cluster;
+mod dashboards;
 mod plugin;

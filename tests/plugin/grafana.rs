@@ -114,7 +114,7 @@ impl Grafana {
 fn install(dir: &Path) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let nested = dir.join("plugins/podscope-warroom-app/datasource");
-    std::fs::create_dir_all(nested.join("img")).expect("made");
+    std::fs::create_dir_all(&nested).expect("made");
     let fill = |from: &Path, to: &Path| {
         let text = std::fs::read_to_string(from).expect("read");
         let text = text.replace("%VERSION%", env!("CARGO_PKG_VERSION")).replace("%TODAY%", "2026-01-01");
@@ -126,7 +126,8 @@ fn install(dir: &Path) {
         std::fs::write(folder.join("module.js"), "define([], function () { return {}; });\n").expect("written");
     }
     let architecture = if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" };
-    std::fs::copy(EXECUTABLE, nested.join(format!("gpx_podscope_linux_{architecture}"))).expect("copied");
+    let executable = dir.join("plugins/podscope-warroom-app").join(format!("gpx_podscope_linux_{architecture}"));
+    std::fs::copy(EXECUTABLE, executable).expect("copied");
 }
 
 fn provision(dir: &Path, agents: &[&FakeAgent]) {

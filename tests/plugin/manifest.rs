@@ -90,7 +90,8 @@ fn every_page_that_links_to_a_dashboard_has_one() {
 fn the_data_source_has_the_backend_and_what_alerts_need() {
     let datasource = datasource();
     assert_eq!(datasource["id"], "podscope-fleet-datasource");
-    assert_eq!(datasource["executable"], "gpx_podscope");
+    // Beside the app's manifest: packaging puts it there, with `_<os>_<arch>` appended.
+    assert_eq!(datasource["executable"], "../gpx_podscope");
     for key in ["backend", "metrics", "alerting", "annotations"] {
         assert_eq!(datasource[key], true, "{key}");
     }

@@ -8,6 +8,7 @@ mod life;
 mod manifest;
 mod queries;
 mod resources;
+mod simulated;
 
 use std::collections::BTreeMap;
 
