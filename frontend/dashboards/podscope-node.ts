@@ -29,7 +29,7 @@ export function podscopeNode(): DashboardBuilder {
         stat({
           id: 1,
           title: 'CPU busy',
-          description: 'Share of CPU time not idle, mean over all CPUs. Source: /proc/stat.',
+          description: 'Share of CPU time not idle, mean over the CPUs of a node; the busiest of the chosen nodes. Source: /proc/stat.',
           unit: 'percentunit',
           size: [4, 4],
           min: 0,
@@ -37,14 +37,15 @@ export function podscopeNode(): DashboardBuilder {
           decimals: 1,
           sparkline: true,
           thresholds: LEVELS,
-          queries: [{ expr: BUSY, legend: '{{instance}}' }],
+          queries: [{ expr: `max(${BUSY})`, legend: 'busiest node' }],
         })
       )
       .withPanel(
         stat({
           id: 2,
           title: 'Memory used',
-          description: '1 - MemAvailable / MemTotal: what programs could not get without swapping. Source: /proc/meminfo.',
+          description:
+            '1 - MemAvailable / MemTotal: what programs could not get without swapping; the fullest of the chosen nodes. Source: /proc/meminfo.',
           unit: 'percentunit',
           size: [4, 4],
           min: 0,
@@ -52,14 +53,15 @@ export function podscopeNode(): DashboardBuilder {
           decimals: 1,
           sparkline: true,
           thresholds: LEVELS,
-          queries: [{ expr: USED, legend: '{{instance}}' }],
+          queries: [{ expr: `max(${USED})`, legend: 'fullest node' }],
         })
       )
       .withPanel(
         stat({
           id: 3,
           title: 'Load per CPU',
-          description: 'One-minute load average divided by the number of CPUs; above 1 tasks wait. Source: /proc/loadavg.',
+          description:
+            'One-minute load average divided by the number of CPUs, highest of the chosen nodes; above 1 tasks wait. Source: /proc/loadavg.',
           unit: 'short',
           size: [4, 4],
           decimals: 2,
@@ -67,8 +69,8 @@ export function podscopeNode(): DashboardBuilder {
           thresholds: [{ color: 'green' }, { value: 1, color: 'yellow' }, { value: 2, color: 'red' }],
           queries: [
             {
-              expr: `node_load1{${I}} / on (instance) count by (instance) (node_cpu_seconds_total{mode="idle",${I}})`,
-              legend: '{{instance}}',
+              expr: `max(node_load1{${I}} / on (instance) count by (instance) (node_cpu_seconds_total{mode="idle",${I}}))`,
+              legend: 'highest',
             },
           ],
         })
@@ -77,7 +79,7 @@ export function podscopeNode(): DashboardBuilder {
         stat({
           id: 4,
           title: 'Fullest file system',
-          description: 'Highest share of space used, as an ordinary user sees it. Source: statvfs.',
+          description: 'Highest share of space used on the chosen nodes, as an ordinary user sees it. Source: statvfs.',
           unit: 'percentunit',
           size: [4, 4],
           min: 0,
@@ -86,8 +88,8 @@ export function podscopeNode(): DashboardBuilder {
           thresholds: [{ color: 'green' }, { value: 0.8, color: 'yellow' }, { value: 0.9, color: 'red' }],
           queries: [
             {
-              expr: `max by (instance) (1 - node_filesystem_avail_bytes{${FS}} / node_filesystem_size_bytes{${FS}})`,
-              legend: '{{instance}}',
+              expr: `max(1 - node_filesystem_avail_bytes{${FS}} / node_filesystem_size_bytes{${FS}})`,
+              legend: 'fullest',
             },
           ],
         })
@@ -96,12 +98,12 @@ export function podscopeNode(): DashboardBuilder {
         stat({
           id: 5,
           title: 'Up for',
-          description: 'Time since the kernel started. Source: btime in /proc/stat.',
+          description: 'Time since the kernel started, shortest of the chosen nodes. Source: btime in /proc/stat.',
           unit: 's',
           size: [4, 4],
           decimals: 0,
           queries: [
-            { expr: `node_time_seconds{${I}} - node_boot_time_seconds{${I}}`, legend: '{{instance}}' },
+            { expr: `min(node_time_seconds{${I}} - node_boot_time_seconds{${I}})`, legend: 'shortest' },
           ],
         })
       )
@@ -109,12 +111,12 @@ export function podscopeNode(): DashboardBuilder {
         stat({
           id: 6,
           title: 'CPUs',
-          description: 'Number of CPUs the kernel schedules on. Source: /proc/stat.',
+          description: 'Number of CPUs the kernel schedules on, over the chosen nodes. Source: /proc/stat.',
           unit: 'short',
           size: [4, 4],
           decimals: 0,
           queries: [
-            { expr: `count by (instance) (node_cpu_seconds_total{mode="idle",${I}})`, legend: '{{instance}}' },
+            { expr: `count(node_cpu_seconds_total{mode="idle",${I}})`, legend: 'CPUs' },
           ],
         })
       )
@@ -392,7 +394,7 @@ export function podscopeNode(): DashboardBuilder {
           queries: [
             { expr: `podscope_collector_success{${I}}`, format: 'table', instant: true },
           ],
-          hide: ['Time', '__name__', 'job'],
+          hide: ['Time', '__name__', 'job', 'cluster', 'pod', 'rack'],
           rename: { Value: 'ok', instance: 'node' },
         })
       )

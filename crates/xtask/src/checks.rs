@@ -83,7 +83,8 @@ fn crate_manifests(root: &Path, faults: &mut Vec<String>) -> Result<()> {
 
 /// Metric names as string literals outside the catalog. Tests may name what a dashboard or another exporter would.
 fn raw_metric_names(root: &Path, faults: &mut Vec<String>) -> Result<()> {
-    let literal = Regex::new(r#""((?:node|podscope|ds01)_[a-z0-9_]+|DCGM_(?:FI|EXP)_[A-Z0-9_]+)""#)?;
+    // A literal that ends in `_` is a prefix that kernel keys are put behind; what comes of it is in the catalog.
+    let literal = Regex::new(r#""((?:node|podscope|ds01)_[a-z0-9_]*[a-z0-9]|DCGM_(?:FI|EXP)_[A-Z0-9_]+)""#)?;
     let mut files = Vec::new();
     rust_files(&root.join("src"), &mut files)?;
     for entry in fs::read_dir(root.join("crates"))? {
@@ -103,7 +104,9 @@ fn raw_metric_names(root: &Path, faults: &mut Vec<String>) -> Result<()> {
             if line.trim_start().starts_with("//") {
                 continue;
             }
-            for name in literal.captures_iter(line).filter_map(|found| found.get(1)) {
+            // `podscope_plugin_*` never become series of ours: Grafana serves them at its own /metrics/plugins.
+            let names = literal.captures_iter(line).filter_map(|found| found.get(1));
+            for name in names.filter(|name| !name.as_str().starts_with("podscope_plugin_")) {
                 faults.push(format!("{shown}:{}: raw metric name {}; use its catalog constant", number + 1, name.as_str()));
             }
         }
