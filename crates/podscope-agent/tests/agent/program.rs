@@ -147,6 +147,25 @@ fn it_collects_this_machine_and_ends_cleanly_when_told() {
 }
 
 #[test]
+fn a_client_that_goes_away_cancels_its_query() {
+    let data = tempfile::tempdir().expect("a temporary folder");
+    let agent = Program::start(data.path(), &[]);
+    // 11,000 steps of a subquery of 11,000 steps of a subquery: nobody waits for that.
+    let endless = "/api/v1/query_range?start=0&end=11000&step=1&\
+                   query=sum_over_time((sum_over_time(vector(1)%5B11000s:1s%5D))%5B11000s:1s%5D)";
+    until("a cancelled query", || {
+        let mut stream = TcpStream::connect(agent.addr).expect("it listens");
+        write!(stream, "GET {endless} HTTP/1.1\r\nHost: localhost\r\n\r\n").expect("it reads");
+        drop(stream);
+        let (_, metrics) = agent.request("GET", "/metrics?job=podscope").expect("an answer");
+        let cancelled = metrics
+            .lines()
+            .find_map(|line| line.strip_prefix("podscope_queries_total{result=\"cancelled\"} "));
+        cancelled.is_some_and(|count| count != "0").then_some(())
+    });
+}
+
+#[test]
 fn a_hangup_reads_the_configuration_again() {
     let dir = tempfile::tempdir().expect("a temporary folder");
     let file = dir.path().join("agent.toml");
