@@ -48,9 +48,20 @@ pub(crate) fn convert(text: &str, uid: &str) -> Result<Converted, ConvertError> 
     if board.get("panels").is_none() && board.get("rows").is_none() {
         return Err(ConvertError::NotADashboard);
     }
-    let mut edits = Edits { text, uid, list: Vec::new(), changed: 0, left: Vec::new() };
+    let mut edits = Edits {
+        text,
+        uid,
+        list: Vec::new(),
+        changed: 0,
+        left: Vec::new(),
+    };
     edits.walk(board, "");
-    let Edits { mut list, changed, left, .. } = edits;
+    let Edits {
+        mut list,
+        changed,
+        left,
+        ..
+    } = edits;
     if changed == 0 {
         return Err(ConvertError::NothingFound);
     }
@@ -63,7 +74,11 @@ pub(crate) fn convert(text: &str, uid: &str) -> Result<Converted, ConvertError> 
         at = span.end;
     }
     out.push_str(text.get(at..).unwrap_or_default());
-    Ok(Converted { text: out, changed, left })
+    Ok(Converted {
+        text: out,
+        changed,
+        left,
+    })
 }
 
 struct Edits<'a> {
@@ -94,7 +109,11 @@ impl Edits<'_> {
                 self.variable(node);
                 self.requirement(node);
                 for (key, child) in entries {
-                    let here = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                    let here = if path.is_empty() {
+                        key.clone()
+                    } else {
+                        format!("{path}.{key}")
+                    };
                     if key == "datasource" {
                         self.reference(child, &here, node);
                     } else {
@@ -115,7 +134,9 @@ impl Edits<'_> {
                     self.changed += 1;
                 }
                 if let Some(found) = node.get("uid")
-                    && found.string(self.text).is_some_and(|value| !value.starts_with('$'))
+                    && found
+                        .string(self.text)
+                        .is_some_and(|value| !value.starts_with('$'))
                 {
                     self.replace(found, self.uid);
                 }
@@ -128,9 +149,13 @@ impl Edits<'_> {
                 }
                 // A variable, or one of Grafana's own (`-- Mixed --`, `-- Grafana --`).
                 Some(name) if name.starts_with('$') || name.starts_with("--") => {}
-                Some(name) => self.left.push(format!("{path}: the datasource is named {name:?}; its type is not told")),
+                Some(name) => self.left.push(format!(
+                    "{path}: the datasource is named {name:?}; its type is not told"
+                )),
                 None if owner.get("targets").is_some() => {
-                    self.left.push(format!("{path}: no datasource named, so Grafana's default is used"));
+                    self.left.push(format!(
+                        "{path}: no datasource named, so Grafana's default is used"
+                    ));
                 }
                 None => {}
             },
@@ -199,13 +224,34 @@ mod tests {
     fn changes_references_and_nothing_else() {
         let done = convert(BOARD, "podscope").expect("a classic dashboard");
         let expected = BOARD
-            .replace(r#""pluginId": "prometheus", "pluginName": "Prometheus""#, r#""pluginId": "podscope-fleet-datasource", "pluginName": "Podscope""#)
-            .replace(r#""id": "prometheus", "name": "Prometheus""#, r#""id": "podscope-fleet-datasource", "name": "Podscope""#)
-            .replace(r#""name": "ds", "query": "prometheus""#, r#""name": "ds", "query": "podscope-fleet-datasource""#)
-            .replace(r#"{"type": "prometheus", "uid": "${ds}"}"#, r#"{"type": "podscope-fleet-datasource", "uid": "${ds}"}"#)
-            .replace(r#"{"type": "prometheus", "uid": "abc"}"#, r#"{"type": "podscope-fleet-datasource", "uid": "podscope"}"#)
-            .replace(r#"{"uid": "$ds", "type": "prometheus"}"#, r#"{"uid": "$ds", "type": "podscope-fleet-datasource"}"#)
-            .replace(r#""datasource": "Prometheus""#, r#""datasource": {"type": "podscope-fleet-datasource", "uid": "podscope"}"#);
+            .replace(
+                r#""pluginId": "prometheus", "pluginName": "Prometheus""#,
+                r#""pluginId": "podscope-fleet-datasource", "pluginName": "Podscope""#,
+            )
+            .replace(
+                r#""id": "prometheus", "name": "Prometheus""#,
+                r#""id": "podscope-fleet-datasource", "name": "Podscope""#,
+            )
+            .replace(
+                r#""name": "ds", "query": "prometheus""#,
+                r#""name": "ds", "query": "podscope-fleet-datasource""#,
+            )
+            .replace(
+                r#"{"type": "prometheus", "uid": "${ds}"}"#,
+                r#"{"type": "podscope-fleet-datasource", "uid": "${ds}"}"#,
+            )
+            .replace(
+                r#"{"type": "prometheus", "uid": "abc"}"#,
+                r#"{"type": "podscope-fleet-datasource", "uid": "podscope"}"#,
+            )
+            .replace(
+                r#"{"uid": "$ds", "type": "prometheus"}"#,
+                r#"{"uid": "$ds", "type": "podscope-fleet-datasource"}"#,
+            )
+            .replace(
+                r#""datasource": "Prometheus""#,
+                r#""datasource": {"type": "podscope-fleet-datasource", "uid": "podscope"}"#,
+            );
         assert_eq!(done.text, expected);
         assert_eq!(done.changed, 7);
         assert!(done.left.is_empty(), "{:?}", done.left);
@@ -225,7 +271,10 @@ mod tests {
         let v2 = r#"{"apiVersion": "dashboard.grafana.app/v2", "spec": {}}"#;
         assert!(matches!(convert(v2, "p"), Err(ConvertError::NotClassic(_))));
         assert!(matches!(convert("{}", "p"), Err(ConvertError::NotADashboard)));
-        assert!(matches!(convert("{\"panels\": []}", "p"), Err(ConvertError::NothingFound)));
+        assert!(matches!(
+            convert("{\"panels\": []}", "p"),
+            Err(ConvertError::NothingFound)
+        ));
         let broken = convert("{\"panels\": [", "p").expect_err("cut off").to_string();
         assert!(broken.contains("line 1"), "{broken}");
     }

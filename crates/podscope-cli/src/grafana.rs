@@ -42,12 +42,23 @@ impl Grafana {
     /// The installation in a folder, when it is complete.
     fn in_folder(home: &Path) -> anyhow::Result<Self> {
         let executable = home.join("bin/grafana");
-        for needed in [executable.as_path(), &home.join("conf/defaults.ini"), &home.join("public")] {
+        for needed in [
+            executable.as_path(),
+            &home.join("conf/defaults.ini"),
+            &home.join("public"),
+        ] {
             if !needed.exists() {
-                bail!("{} is no Grafana installation: {} is missing", home.display(), needed.display());
+                bail!(
+                    "{} is no Grafana installation: {} is missing",
+                    home.display(),
+                    needed.display()
+                );
             }
         }
-        Ok(Self { executable, home: home.to_owned() })
+        Ok(Self {
+            executable,
+            home: home.to_owned(),
+        })
     }
 }
 
@@ -56,7 +67,8 @@ fn cache() -> anyhow::Result<PathBuf> {
     if let Some(folder) = std::env::var_os("PODSCOPE_CACHE") {
         return Ok(PathBuf::from(folder));
     }
-    let home = std::env::var_os("HOME").context("HOME is not set; set PODSCOPE_CACHE to a folder for downloads")?;
+    let home =
+        std::env::var_os("HOME").context("HOME is not set; set PODSCOPE_CACHE to a folder for downloads")?;
     Ok(Path::new(&home).join(".cache/podscope"))
 }
 
@@ -87,8 +99,13 @@ fn debian(home: &Path, path: Option<std::ffi::OsString>) -> Option<Grafana> {
     if !home.join("conf/defaults.ini").is_file() {
         return None;
     }
-    let executable = std::env::split_paths(&path?).map(|folder| folder.join("grafana")).find(|file| file.is_file())?;
-    Some(Grafana { executable, home: home.to_owned() })
+    let executable = std::env::split_paths(&path?)
+        .map(|folder| folder.join("grafana"))
+        .find(|file| file.is_file())?;
+    Some(Grafana {
+        executable,
+        home: home.to_owned(),
+    })
 }
 
 /// The newest one downloaded before.
@@ -100,7 +117,10 @@ fn downloaded(cache: &Path) -> Option<Grafana> {
         .map(|entry| entry.path())
         .collect();
     folders.sort();
-    folders.iter().rev().find_map(|folder| Grafana::in_folder(folder).ok())
+    folders
+        .iter()
+        .rev()
+        .find_map(|folder| Grafana::in_folder(folder).ok())
 }
 
 /// The name Grafana gives the machine's architecture.
@@ -123,10 +143,16 @@ async fn download(version: &str, arguments: &GrafanaArguments, cache: &Path) -> 
         );
     }
     let url = arguments.grafana_url.clone().unwrap_or_else(|| {
-        format!("https://dl.grafana.com/oss/release/grafana-{version}.linux-{}.tar.gz", arch())
+        format!(
+            "https://dl.grafana.com/oss/release/grafana-{version}.linux-{}.tar.gz",
+            arch()
+        )
     });
     let body = fetch(&url).await.with_context(|| format!("downloading {url}"))?;
-    let found: String = Sha256::digest(&body).iter().map(|byte| format!("{byte:02x}")).collect();
+    let found: String = Sha256::digest(&body)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     if let Some(wanted) = &arguments.grafana_sha256
         && !found.eq_ignore_ascii_case(wanted.trim())
     {
@@ -138,7 +164,11 @@ async fn download(version: &str, arguments: &GrafanaArguments, cache: &Path) -> 
     tar::Archive::new(flate2::read::GzDecoder::new(body.as_slice()))
         .unpack(unpacked.path())
         .with_context(|| format!("unpacking {url}"))?;
-    let inner = fs::read_dir(unpacked.path())?.flatten().next().context("the tarball is empty")?.path();
+    let inner = fs::read_dir(unpacked.path())?
+        .flatten()
+        .next()
+        .context("the tarball is empty")?
+        .path();
     Grafana::in_folder(&inner).context("the tarball holds no Grafana")?;
     if target.exists() {
         fs::remove_dir_all(&target)?;
@@ -164,7 +194,9 @@ pub(crate) fn version(grafana: &Grafana) -> Option<String> {
     let mut text = String::new();
     child.stdout.take()?.read_to_string(&mut text).ok()?;
     child.wait().ok()?;
-    text.split_whitespace().find(|word| word.starts_with(|first: char| first.is_ascii_digit())).map(str::to_owned)
+    text.split_whitespace()
+        .find(|word| word.starts_with(|first: char| first.is_ascii_digit()))
+        .map(str::to_owned)
 }
 
 #[cfg(test)]
@@ -191,21 +223,31 @@ mod tests {
         let folder = tempfile::tempdir().expect("temp");
         installation(folder.path());
         assert_eq!(debian(folder.path(), Some("/nowhere".into())), None);
-        let found = debian(folder.path(), Some(folder.path().join("bin").into_os_string())).expect("both are there");
+        let found =
+            debian(folder.path(), Some(folder.path().join("bin").into_os_string())).expect("both are there");
         assert_eq!(found.home, folder.path());
     }
 
     fn tarball(version: &str) -> Vec<u8> {
         let folder = tempfile::tempdir().expect("temp");
         installation(folder.path());
-        let mut archive =
-            tar::Builder::new(flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast()));
-        archive.append_dir_all(format!("grafana-{version}"), folder.path()).expect("in memory");
-        archive.into_inner().and_then(flate2::write::GzEncoder::finish).expect("in memory")
+        let mut archive = tar::Builder::new(flate2::write::GzEncoder::new(
+            Vec::new(),
+            flate2::Compression::fast(),
+        ));
+        archive
+            .append_dir_all(format!("grafana-{version}"), folder.path())
+            .expect("in memory");
+        archive
+            .into_inner()
+            .and_then(flate2::write::GzEncoder::finish)
+            .expect("in memory")
     }
 
     async fn serve(body: Vec<u8>) -> String {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("loopback");
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("loopback");
         let address = listener.local_addr().expect("bound");
         let router = axum::Router::new().route("/g.tar.gz", axum::routing::get(|| async move { body }));
         tokio::spawn(async move { axum::serve(listener, router).await });
@@ -215,21 +257,41 @@ mod tests {
     #[tokio::test]
     async fn a_download_is_refused_without_checksum_and_with_a_wrong_one_and_used_with_the_right_one() {
         let body = tarball("12.4.0");
-        let sum: String = Sha256::digest(&body).iter().map(|byte| format!("{byte:02x}")).collect();
+        let sum: String = Sha256::digest(&body)
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
         let cache = tempfile::tempdir().expect("temp");
-        let mut arguments = GrafanaArguments { grafana_url: Some(serve(body).await), ..GrafanaArguments::default() };
+        let mut arguments = GrafanaArguments {
+            grafana_url: Some(serve(body).await),
+            ..GrafanaArguments::default()
+        };
 
-        let error = download("12.4.0", &arguments, cache.path()).await.expect_err("no checksum").to_string();
+        let error = download("12.4.0", &arguments, cache.path())
+            .await
+            .expect_err("no checksum")
+            .to_string();
         assert!(error.contains("--grafana-sha256"), "{error}");
         arguments.grafana_sha256 = Some("00".repeat(32));
-        let error = download("12.4.0", &arguments, cache.path()).await.expect_err("wrong checksum").to_string();
-        assert!(error.contains(&sum) && error.contains("nothing was unpacked"), "{error}");
+        let error = download("12.4.0", &arguments, cache.path())
+            .await
+            .expect_err("wrong checksum")
+            .to_string();
+        assert!(
+            error.contains(&sum) && error.contains("nothing was unpacked"),
+            "{error}"
+        );
         assert_eq!(downloaded(cache.path()), None);
 
         arguments.grafana_sha256 = Some(sum);
-        let found = download("12.4.0", &arguments, cache.path()).await.expect("right checksum");
+        let found = download("12.4.0", &arguments, cache.path())
+            .await
+            .expect("right checksum");
         assert_eq!(downloaded(cache.path()), Some(found));
-        let error = download("../12", &arguments, cache.path()).await.expect_err("a path").to_string();
+        let error = download("../12", &arguments, cache.path())
+            .await
+            .expect_err("a path")
+            .to_string();
         assert!(error.contains("no version"), "{error}");
     }
 }

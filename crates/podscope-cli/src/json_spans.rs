@@ -49,7 +49,10 @@ impl Node {
 
 /// Reads a whole JSON text.
 pub(crate) fn parse(text: &str) -> Result<Node, Syntax> {
-    let mut reader = Reader { bytes: text.as_bytes(), at: 0 };
+    let mut reader = Reader {
+        bytes: text.as_bytes(),
+        at: 0,
+    };
     let node = reader.value(text, 0)?;
     reader.space();
     if reader.at < text.len() {
@@ -68,7 +71,11 @@ impl Reader<'_> {
         let before = &self.bytes[..self.at.min(self.bytes.len())];
         let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
         let column = before.iter().rev().take_while(|byte| **byte != b'\n').count() + 1;
-        Syntax { line, column, expected }
+        Syntax {
+            line,
+            column,
+            expected,
+        }
     }
 
     fn space(&mut self) {
@@ -155,11 +162,17 @@ impl Reader<'_> {
 
     fn word(&mut self, text: &str) -> Result<Node, Syntax> {
         let start = self.at;
-        while self.bytes.get(self.at).is_some_and(|byte| !b",]} \t\r\n".contains(byte)) {
+        while self
+            .bytes
+            .get(self.at)
+            .is_some_and(|byte| !b",]} \t\r\n".contains(byte))
+        {
             self.at += 1;
         }
         let span = start..self.at;
-        let valid = text.get(span.clone()).is_some_and(|raw| serde_json::from_str::<serde_json::Value>(raw).is_ok());
+        let valid = text
+            .get(span.clone())
+            .is_some_and(|raw| serde_json::from_str::<serde_json::Value>(raw).is_ok());
         if valid {
             return Ok(Node::Other(span));
         }

@@ -19,7 +19,11 @@ use anyhow::Context;
 use clap::{Parser, Subcommand};
 
 #[derive(Debug, Parser)]
-#[command(name = "podscope", version, about = "A GPU pod's war room inside Grafana: the command line")]
+#[command(
+    name = "podscope",
+    version,
+    about = "A GPU pod's war room inside Grafana: the command line"
+)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -62,8 +66,13 @@ enum DashboardAction {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     // Two workers: the commands wait for others most of the time.
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    let result = runtime.context("starting the async runtime").and_then(|runtime| runtime.block_on(run(arguments)));
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build();
+    let result = runtime
+        .context("starting the async runtime")
+        .and_then(|runtime| runtime.block_on(run(arguments)));
     match result {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
@@ -83,7 +92,14 @@ async fn run(arguments: Arguments) -> anyhow::Result<bool> {
         Command::Query(arguments) => query::run(arguments, &mut out, &mut err).await,
         Command::Verify(arguments) => verify::run(arguments, &mut out).await,
         Command::Preview(arguments) => preview::run(arguments).await.map(|()| true),
-        Command::Dashboards { action: DashboardAction::Convert { file, out: target, uid } } => {
+        Command::Dashboards {
+            action:
+                DashboardAction::Convert {
+                    file,
+                    out: target,
+                    uid,
+                },
+        } => {
             let text = if file.as_os_str() == "-" {
                 std::io::read_to_string(std::io::stdin()).context("reading standard input")?
             } else {
@@ -91,7 +107,9 @@ async fn run(arguments: Arguments) -> anyhow::Result<bool> {
             };
             let done = convert::convert(&text, &uid).with_context(|| file.display().to_string())?;
             match &target {
-                Some(path) => std::fs::write(path, &done.text).with_context(|| format!("writing {}", path.display()))?,
+                Some(path) => {
+                    std::fs::write(path, &done.text).with_context(|| format!("writing {}", path.display()))?
+                }
                 None => out.write_all(done.text.as_bytes())?,
             }
             writeln!(err, "{} references changed", done.changed)?;

@@ -9,8 +9,10 @@ pub(crate) fn check_free(address: SocketAddr, what: &str, remedy: &str) -> anyho
     match TcpListener::bind(address) {
         Ok(_) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-            let holder = holder(address.port())
-                .map_or_else(|| "another user's program".to_owned(), |(pid, name)| format!("{name} (pid {pid})"));
+            let holder = holder(address.port()).map_or_else(
+                || "another user's program".to_owned(),
+                |(pid, name)| format!("{name} (pid {pid})"),
+            );
             anyhow::bail!("{address}, wanted for {what}, is in use by {holder}; stop it or use {remedy}")
         }
         Err(error) => anyhow::bail!("{address}, wanted for {what}, cannot be listened on: {error}"),
@@ -25,8 +27,16 @@ pub(crate) fn holder(port: u16) -> Option<(u32, String)> {
         .find_map(|table| listening_inode(&table, port))?;
     let wanted = format!("socket:[{inode}]");
     for entry in fs::read_dir("/proc").ok()?.flatten() {
-        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
-        let Ok(files) = fs::read_dir(entry.path().join("fd")) else { continue };
+        let Some(pid) = entry
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse::<u32>().ok())
+        else {
+            continue;
+        };
+        let Ok(files) = fs::read_dir(entry.path().join("fd")) else {
+            continue;
+        };
         let holds = files
             .flatten()
             .filter_map(|file| fs::read_link(file.path()).ok())
@@ -45,7 +55,9 @@ fn listening_inode(table: &str, port: u16) -> Option<u64> {
     table.lines().skip(1).find_map(|line| {
         let fields: Vec<&str> = line.split_whitespace().collect();
         let (local, state, inode) = (fields.get(1)?, fields.get(3)?, fields.get(9)?);
-        (local.ends_with(&wanted) && *state == "0A").then(|| inode.parse().ok()).flatten()
+        (local.ends_with(&wanted) && *state == "0A")
+            .then(|| inode.parse().ok())
+            .flatten()
     })
 }
 
@@ -59,13 +71,20 @@ mod tests {
         let address = listener.local_addr().expect("bound");
         let (pid, _) = holder(address.port()).expect("our own process is visible");
         assert_eq!(pid, std::process::id());
-        let error = check_free(address, "Grafana", "--grafana-port").expect_err("in use").to_string();
-        assert!(error.contains(&format!("pid {pid}")) && error.contains("--grafana-port"), "{error}");
+        let error = check_free(address, "Grafana", "--grafana-port")
+            .expect_err("in use")
+            .to_string();
+        assert!(
+            error.contains(&format!("pid {pid}")) && error.contains("--grafana-port"),
+            "{error}"
+        );
     }
 
     #[test]
     fn a_free_port_is_free() {
-        let address = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("loopback");
+        let address = TcpListener::bind("127.0.0.1:0")
+            .and_then(|listener| listener.local_addr())
+            .expect("loopback");
         check_free(address, "a test", "another port").expect("just released");
     }
 }

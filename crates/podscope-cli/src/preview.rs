@@ -58,7 +58,9 @@ impl Preview {
     /// The running plugin; Grafana too starts it again when it ended.
     async fn host(&self) -> Result<Arc<PluginHost>, Fault> {
         if let Some(host) = self.host.read().await.as_ref()
-            && host.pid().is_some_and(|pid| Path::new(&format!("/proc/{pid}")).exists())
+            && host
+                .pid()
+                .is_some_and(|pid| Path::new(&format!("/proc/{pid}")).exists())
         {
             return Ok(Arc::clone(host));
         }
@@ -75,11 +77,14 @@ impl Preview {
 pub(crate) async fn run(arguments: PreviewArguments) -> anyhow::Result<()> {
     let settings = std::fs::read_to_string(&arguments.settings)
         .with_context(|| format!("reading {}", arguments.settings.display()))?;
-    let settings: Value =
-        serde_json::from_str(&settings).with_context(|| format!("parsing {}", arguments.settings.display()))?;
+    let settings: Value = serde_json::from_str(&settings)
+        .with_context(|| format!("parsing {}", arguments.settings.display()))?;
     let assets = arguments.home.join("frontend/dist-preview");
     if !assets.join("preview.js").is_file() {
-        bail!("{} holds no built preview page; run `npm --prefix frontend run build`", assets.display());
+        bail!(
+            "{} holds no built preview page; run `npm --prefix frontend run build`",
+            assets.display()
+        );
     }
     let preview = Arc::new(Preview {
         executable: plugin_executable(&arguments.plugin)?,
@@ -94,7 +99,9 @@ pub(crate) async fn run(arguments: PreviewArguments) -> anyhow::Result<()> {
         bail!("{message}");
     }
     let address = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), arguments.port);
-    let listener = tokio::net::TcpListener::bind(address).await.with_context(|| format!("listening on {address}"))?;
+    let listener = tokio::net::TcpListener::bind(address)
+        .await
+        .with_context(|| format!("listening on {address}"))?;
     axum::serve(listener, router(Arc::clone(&preview)))
         .with_graceful_shutdown(terminated())
         .await
@@ -121,7 +128,10 @@ fn router(preview: Arc<Preview>) -> Router {
         .route("/", get(|| async { Redirect::temporary("/d/podscope-node") }))
         .route("/d/{uid}", get(page))
         .route("/assets/{*path}", get(asset))
-        .route("/api/health", get(|| async { axum::Json(json!({ "database": "ok", "version": env!("CARGO_PKG_VERSION") })) }))
+        .route(
+            "/api/health",
+            get(|| async { axum::Json(json!({ "database": "ok", "version": env!("CARGO_PKG_VERSION") })) }),
+        )
         .route("/api/dashboards", get(list))
         .route("/api/dashboards/uid/{uid}", get(dashboard))
         .route("/api/ds/query", post(query))
@@ -133,10 +143,18 @@ fn router(preview: Arc<Preview>) -> Router {
 
 /// A page of another site must not reach us by a name that it lets point to loopback.
 async fn check_host(State(preview): State<Arc<Preview>>, request: Request, next: Next) -> Response {
-    let host = request.headers().get(header::HOST).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let host = request
+        .headers()
+        .get(header::HOST)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
     let allowed = ["127.0.0.1", "localhost", "[::1]"].map(|name| format!("{name}:{}", preview.port));
     if !allowed.iter().any(|name| name == host) {
-        return Fault(StatusCode::FORBIDDEN, format!("the preview answers only to {}", allowed.join(", "))).into_response();
+        return Fault(
+            StatusCode::FORBIDDEN,
+            format!("the preview answers only to {}", allowed.join(", ")),
+        )
+        .into_response();
     }
     next.run(request).await
 }
@@ -145,13 +163,19 @@ async fn page(State(preview): State<Arc<Preview>>) -> Result<Response, Fault> {
     file(&preview.assets, "index.html").await
 }
 
-async fn asset(State(preview): State<Arc<Preview>>, UrlPath(path): UrlPath<String>) -> Result<Response, Fault> {
+async fn asset(
+    State(preview): State<Arc<Preview>>,
+    UrlPath(path): UrlPath<String>,
+) -> Result<Response, Fault> {
     file(&preview.assets, &path).await
 }
 
 async fn file(folder: &Path, path: &str) -> Result<Response, Fault> {
     let missing = || Fault(StatusCode::NOT_FOUND, format!("there is no {path}"));
-    if path.split('/').any(|part| part.is_empty() || part.starts_with('.')) {
+    if path
+        .split('/')
+        .any(|part| part.is_empty() || part.starts_with('.'))
+    {
         return Err(missing());
     }
     let kind = match path.rsplit_once('.').map(|(_, end)| end) {
@@ -168,15 +192,22 @@ async fn file(folder: &Path, path: &str) -> Result<Response, Fault> {
 
 async fn list(State(preview): State<Arc<Preview>>) -> Result<axum::Json<Value>, Fault> {
     let read = |error: std::io::Error| {
-        Fault(StatusCode::INTERNAL_SERVER_ERROR, format!("reading {}: {error}", preview.dashboards.display()))
+        Fault(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            format!("reading {}: {error}", preview.dashboards.display()),
+        )
     };
     let mut entries = tokio::fs::read_dir(&preview.dashboards).await.map_err(read)?;
     let mut found = Vec::new();
     while let Some(entry) = entries.next_entry().await.map_err(read)? {
         if entry.path().extension().is_some_and(|end| end == "json") {
             let text = tokio::fs::read_to_string(entry.path()).await.map_err(read)?;
-            let board: Value = serde_json::from_str(&text)
-                .map_err(|error| Fault(StatusCode::INTERNAL_SERVER_ERROR, format!("{}: {error}", entry.path().display())))?;
+            let board: Value = serde_json::from_str(&text).map_err(|error| {
+                Fault(
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    format!("{}: {error}", entry.path().display()),
+                )
+            })?;
             found.push(json!({ "uid": board["uid"], "title": board["title"] }));
         }
     }
@@ -184,13 +215,18 @@ async fn list(State(preview): State<Arc<Preview>>) -> Result<axum::Json<Value>, 
     Ok(axum::Json(Value::Array(found)))
 }
 
-async fn dashboard(State(preview): State<Arc<Preview>>, UrlPath(uid): UrlPath<String>) -> Result<Response, Fault> {
+async fn dashboard(
+    State(preview): State<Arc<Preview>>,
+    UrlPath(uid): UrlPath<String>,
+) -> Result<Response, Fault> {
     let plain = |character: char| character.is_ascii_alphanumeric() || matches!(character, '-' | '_');
     let missing = || Fault(StatusCode::NOT_FOUND, format!("there is no dashboard {uid:?}"));
     if uid.is_empty() || !uid.chars().all(plain) {
         return Err(missing());
     }
-    let body = tokio::fs::read(preview.dashboards.join(format!("{uid}.json"))).await.map_err(|_| missing())?;
+    let body = tokio::fs::read(preview.dashboards.join(format!("{uid}.json")))
+        .await
+        .map_err(|_| missing())?;
     Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response())
 }
 
@@ -201,8 +237,10 @@ async fn query(State(preview): State<Arc<Preview>>, body: Bytes) -> Result<Respo
     let request = ds_query_request(preview.source.clone(), &body, now)
         .map_err(|error| Fault(StatusCode::BAD_REQUEST, error.to_string()))?;
     let host = preview.host().await?;
-    let answers =
-        host.query_data(&request).await.map_err(|error| Fault(StatusCode::BAD_GATEWAY, error.to_string()))?;
+    let answers = host
+        .query_data(&request)
+        .await
+        .map_err(|error| Fault(StatusCode::BAD_GATEWAY, error.to_string()))?;
     let (status, body) = ds_query_response(&answers);
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     Ok((status, axum::Json(body)).into_response())
@@ -214,7 +252,11 @@ async fn health(State(preview): State<Arc<Preview>>) -> Result<Response, Fault> 
         .check_health(&preview.source)
         .await
         .map_err(|error| Fault(StatusCode::BAD_GATEWAY, error.to_string()))?;
-    let status = if health.ok { StatusCode::OK } else { StatusCode::BAD_REQUEST };
+    let status = if health.ok {
+        StatusCode::OK
+    } else {
+        StatusCode::BAD_REQUEST
+    };
     let word = if health.ok { "OK" } else { "ERROR" };
     let body = json!({ "status": word, "message": health.message, "details": health.details });
     Ok((status, axum::Json(body)).into_response())
@@ -232,15 +274,29 @@ async fn resource(
         Some(query) => format!("{path}?{query}"),
         None => path.clone(),
     };
-    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let content_type = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
     let host = preview.host().await?;
     let answer = host
-        .call_resource(&preview.source, method.as_str(), &url, &[("Content-Type", content_type)], body)
+        .call_resource(
+            &preview.source,
+            method.as_str(),
+            &url,
+            &[("Content-Type", content_type)],
+            body,
+        )
         .await
         .map_err(|error| Fault(StatusCode::BAD_GATEWAY, error.to_string()))?;
-    let status = u16::try_from(answer.status).ok().and_then(|code| StatusCode::from_u16(code).ok());
+    let status = u16::try_from(answer.status)
+        .ok()
+        .and_then(|code| StatusCode::from_u16(code).ok());
     let mut response = Response::new(Body::from(answer.body));
     *response.status_mut() = status.unwrap_or(StatusCode::BAD_GATEWAY);
-    response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        header::HeaderValue::from_static("application/json"),
+    );
     Ok(response)
 }

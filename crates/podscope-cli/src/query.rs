@@ -71,11 +71,17 @@ struct Failure {
 
 impl Failure {
     fn bad_data(message: impl ToString) -> Self {
-        Self { kind: "bad_data", message: message.to_string() }
+        Self {
+            kind: "bad_data",
+            message: message.to_string(),
+        }
     }
 
     fn execution(message: impl ToString) -> Self {
-        Self { kind: "execution", message: message.to_string() }
+        Self {
+            kind: "execution",
+            message: message.to_string(),
+        }
     }
 }
 
@@ -88,7 +94,11 @@ struct Answer {
 }
 
 /// Runs the query and prints the answer. Answers whether it succeeded; an error of the query has then been printed.
-pub(crate) async fn run(arguments: QueryArguments, out: &mut impl Write, err: &mut impl Write) -> anyhow::Result<bool> {
+pub(crate) async fn run(
+    arguments: QueryArguments,
+    out: &mut impl Write,
+    err: &mut impl Write,
+) -> anyhow::Result<bool> {
     let output = arguments.output;
     match answer(arguments).await {
         Ok(answer) => {
@@ -126,11 +136,14 @@ async fn answer(arguments: QueryArguments) -> Result<Answer, Failure> {
         return Ok(Answer { outcome, grid, range });
     }
     let read = |path: &PathBuf| {
-        std::fs::read_to_string(path).map_err(|error| Failure::bad_data(format!("reading {}: {error}", path.display())))
+        std::fs::read_to_string(path)
+            .map_err(|error| Failure::bad_data(format!("reading {}: {error}", path.display())))
     };
     let mut config = FleetConfig::new(arguments.agents.iter().map(TargetSpec::new).collect());
     if !(arguments.timeout.is_finite() && arguments.timeout > 0.0) {
-        return Err(Failure::bad_data("--timeout must be a positive number of seconds"));
+        return Err(Failure::bad_data(
+            "--timeout must be a positive number of seconds",
+        ));
     }
     config.timeout = Duration::from_secs_f64(arguments.timeout.min(3600.0));
     config.token = match &arguments.token_file {
@@ -139,18 +152,31 @@ async fn answer(arguments: QueryArguments) -> Result<Answer, Failure> {
     };
     config.tls.ca_pem = arguments.ca.as_ref().map(read).transpose()?;
     let fleet = Fleet::new(config).map_err(Failure::bad_data)?;
-    let answer = fleet.query(FleetQuery::new(arguments.expr, grid)).await.map_err(Failure::execution)?;
+    let answer = fleet
+        .query(FleetQuery::new(arguments.expr, grid))
+        .await
+        .map_err(Failure::execution)?;
     if answer.completeness.expected > 0 && answer.completeness.answered == 0 {
-        let notice = answer.completeness.notice().unwrap_or_else(|| "no agent answered".to_owned());
-        return Err(Failure { kind: "unavailable", message: notice });
+        let notice = answer
+            .completeness
+            .notice()
+            .unwrap_or_else(|| "no agent answered".to_owned());
+        return Err(Failure {
+            kind: "unavailable",
+            message: notice,
+        });
     }
     let mut outcome = answer.outcome;
-    outcome.annotations.extend(answer.completeness.notice().map(Annotation::Warning));
+    outcome
+        .annotations
+        .extend(answer.completeness.notice().map(Annotation::Warning));
     Ok(Answer { outcome, grid, range })
 }
 
 fn grid(arguments: &QueryArguments) -> Result<Grid, Failure> {
-    let time = |flag: &str, text: &str| parse_time(text).map_err(|error| Failure::bad_data(format!("{flag}: {error}")));
+    let time = |flag: &str, text: &str| {
+        parse_time(text).map_err(|error| Failure::bad_data(format!("{flag}: {error}")))
+    };
     let (Some(start), Some(end), Some(step)) = (&arguments.start, &arguments.end, &arguments.step) else {
         return match &arguments.time {
             Some(text) => Ok(Grid::instant(time("--time", text)?)),
@@ -177,7 +203,11 @@ fn grid(arguments: &QueryArguments) -> Result<Grid, Failure> {
 fn print(answer: &Answer, output: Output, out: &mut impl Write, err: &mut impl Write) -> anyhow::Result<()> {
     match output {
         Output::Json => {
-            writeln!(out, "{}", api_json::success(&answer.outcome, answer.grid, answer.range))?;
+            writeln!(
+                out,
+                "{}",
+                api_json::success(&answer.outcome, answer.grid, answer.range)
+            )?;
         }
         Output::Table => {
             table::print(&answer.outcome.value, answer.grid, answer.range, out)?;

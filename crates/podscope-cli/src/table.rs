@@ -17,7 +17,12 @@ pub(crate) fn print(value: &Value, grid: Grid, range: bool, out: &mut impl Write
         }
         Value::Vector(list) => {
             for series in list {
-                for (at, number) in series.values.iter().enumerate().filter(|(_, number)| !is_stale(**number)) {
+                for (at, number) in series
+                    .values
+                    .iter()
+                    .enumerate()
+                    .filter(|(_, number)| !is_stale(**number))
+                {
                     lines.push([series.labels.to_string(), time(grid.at(at)), number.to_string()]);
                 }
             }
@@ -35,7 +40,12 @@ pub(crate) fn print(value: &Value, grid: Grid, range: bool, out: &mut impl Write
     if lines.is_empty() {
         return writeln!(out, "no data");
     }
-    let widest = lines.iter().map(|line| line[0].chars().count()).max().unwrap_or(0).min(120);
+    let widest = lines
+        .iter()
+        .map(|line| line[0].chars().count())
+        .max()
+        .unwrap_or(0)
+        .min(120);
     let show_time = range || matches!(value, Value::Samples(_));
     for [series, time, number] in lines {
         if show_time {

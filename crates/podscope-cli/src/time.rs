@@ -9,17 +9,22 @@ pub(crate) fn parse_time(text: &str) -> Result<i64, String> {
         }
         return Err(format!("{text} seconds are out of range"));
     }
-    text.parse::<jiff::Timestamp>().map(|time| time.as_millisecond()).map_err(|_| {
-        format!("{text:?} is not a time; give epoch seconds (1732180000.5) or RFC 3339 (2024-11-21T09:00:00Z)")
-    })
+    text.parse::<jiff::Timestamp>()
+        .map(|time| time.as_millisecond())
+        .map_err(|_| {
+            format!(
+                "{text:?} is not a time; give epoch seconds (1732180000.5) or RFC 3339 (2024-11-21T09:00:00Z)"
+            )
+        })
 }
 
 /// A step as seconds with decimals or a duration (`1m30s`); milliseconds, at least 1.
 pub(crate) fn parse_step(text: &str) -> Result<i64, String> {
     let seconds = match text.parse::<f64>() {
         Ok(seconds) => seconds,
-        Err(_) => duration(text)
-            .ok_or_else(|| format!("{text:?} is not a step; give seconds (15) or a duration (15s, 1m, 1h)"))?,
+        Err(_) => duration(text).ok_or_else(|| {
+            format!("{text:?} is not a step; give seconds (15) or a duration (15s, 1m, 1h)")
+        })?,
     };
     let millis = (seconds * 1000.0).round();
     if !(1.0..9.0e15).contains(&millis) {
@@ -39,7 +44,9 @@ fn duration(text: &str) -> Option<f64> {
         let digits = rest.find(|character: char| !character.is_ascii_digit())?;
         let (number, tail) = rest.split_at_checked(digits)?;
         let number: f64 = number.parse().ok()?;
-        let letters = tail.find(|character: char| character.is_ascii_digit()).unwrap_or(tail.len());
+        let letters = tail
+            .find(|character: char| character.is_ascii_digit())
+            .unwrap_or(tail.len());
         let (unit, after) = tail.split_at_checked(letters)?;
         total += number
             * match unit {

@@ -59,11 +59,18 @@ impl<W: Write> Report<'_, W> {
 pub(crate) async fn run(arguments: VerifyArguments, out: &mut impl Write) -> anyhow::Result<bool> {
     let demo = State::read(&arguments.place.folder()?)?.filter(|state| state.supervisor.is_alive());
     let given = !arguments.agents.is_empty() || arguments.web.is_some();
-    let mut report = Report { out, failed: 0, passed: 0 };
+    let mut report = Report {
+        out,
+        failed: 0,
+        passed: 0,
+    };
 
     if let Some(state) = demo.as_ref().filter(|_| !given) {
         for part in &state.parts {
-            report.line(&part.name, part.check().await.map(|()| format!("{} answers", part.health)))?;
+            report.line(
+                &part.name,
+                part.check().await.map(|()| format!("{} answers", part.health)),
+            )?;
         }
     }
     let targets: Vec<TargetSpec> = if given {
@@ -79,23 +86,39 @@ pub(crate) async fn run(arguments: VerifyArguments, out: &mut impl Write) -> any
             })
             .collect()
     } else {
-        anyhow::bail!("no demo is running; start one with `podscope demo`, or say what to check with --agent and --web");
+        anyhow::bail!(
+            "no demo is running; start one with `podscope demo`, or say what to check with --agent and --web"
+        );
     };
     if !targets.is_empty() {
         agents(targets, &mut report).await?;
     }
     let login = match (&arguments.login_file, &demo) {
-        (Some(path), _) => {
-            Some(std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?.replace(" / ", ":"))
-        }
-        (None, Some(State { credentials: Some(path), .. })) if !given => {
-            Some(std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?.replace(" / ", ":"))
-        }
+        (Some(path), _) => Some(
+            std::fs::read_to_string(path)
+                .with_context(|| format!("reading {}", path.display()))?
+                .replace(" / ", ":"),
+        ),
+        (
+            None,
+            Some(State {
+                credentials: Some(path),
+                ..
+            }),
+        ) if !given => Some(
+            std::fs::read_to_string(path)
+                .with_context(|| format!("reading {}", path.display()))?
+                .replace(" / ", ":"),
+        ),
         _ => None,
     };
-    let web = arguments.web.or_else(|| demo.filter(|_| !given).map(|state| state.web));
+    let web = arguments
+        .web
+        .or_else(|| demo.filter(|_| !given).map(|state| state.web));
     if let Some(web) = web {
-        Web::new(web, login.as_deref().map(str::trim))?.check(&mut report).await?;
+        Web::new(web, login.as_deref().map(str::trim))?
+            .check(&mut report)
+            .await?;
     }
     let (passed, failed) = (report.passed, report.failed);
     writeln!(out, "{passed} passed, {failed} failed")?;
@@ -122,36 +145,52 @@ async fn agents<W: Write>(targets: Vec<TargetSpec>, report: &mut Report<'_, W>) 
                 _ if !failing.is_empty() => Err(format!("collectors fail: {}", failing.join("; "))),
                 None => Err("nothing has been collected yet".to_owned()),
                 Some(age) if age > FRESH_MS => Err(format!("the newest sample is {} s old", age / 1000)),
-                Some(age) => Ok(format!("{} series, newest sample {age} ms old, {} GPUs", info.series, info.gpus.len())),
+                Some(age) => Ok(format!(
+                    "{} series, newest sample {age} ms old, {} GPUs",
+                    info.series,
+                    info.gpus.len()
+                )),
             }
         });
         report.line(&what, result)?;
     }
     let idle = format!("rate({}{{mode=\"idle\"}}[1m])", host::NODE_CPU_SECONDS_TOTAL.name);
-    report.line("query, CPU of every node", vector(&fleet, &idle).await.and_then(|values| match values.len() {
-        0 => Err("no data".to_owned()),
-        count => Ok(format!("{count} CPUs")),
-    }))?;
+    report.line(
+        "query, CPU of every node",
+        vector(&fleet, &idle).await.and_then(|values| match values.len() {
+            0 => Err("no data".to_owned()),
+            count => Ok(format!("{count} CPUs")),
+        }),
+    )?;
     if gpus > 0 {
         let count = format!("count({})", gpu::DCGM_FI_DEV_GPU_TEMP.name);
-        report.line("query, GPUs of the fleet", vector(&fleet, &count).await.and_then(|values| {
-            match values.first() {
-                Some(found) if *found == gpus as f64 => Ok(format!("{gpus} as the inventory says")),
-                other => Err(format!("{other:?}, and the inventory has {gpus}")),
-            }
-        }))?;
+        report.line(
+            "query, GPUs of the fleet",
+            vector(&fleet, &count)
+                .await
+                .and_then(|values| match values.first() {
+                    Some(found) if *found == gpus as f64 => Ok(format!("{gpus} as the inventory says")),
+                    other => Err(format!("{other:?}, and the inventory has {gpus}")),
+                }),
+        )?;
     }
     Ok(())
 }
 
 async fn vector(fleet: &Fleet, expr: &str) -> Result<Vec<f64>, String> {
     let now = jiff::Timestamp::now().as_millisecond();
-    let answer = fleet.query(FleetQuery::new(expr, Grid::instant(now))).await.map_err(|error| error.to_string())?;
+    let answer = fleet
+        .query(FleetQuery::new(expr, Grid::instant(now)))
+        .await
+        .map_err(|error| error.to_string())?;
     if let Some(notice) = answer.completeness.notice() {
         return Err(notice);
     }
     match answer.outcome.value {
-        PromValue::Vector(list) => Ok(list.iter().filter_map(|series| series.values.first().copied()).collect()),
+        PromValue::Vector(list) => Ok(list
+            .iter()
+            .filter_map(|series| series.values.first().copied())
+            .collect()),
         other => Err(format!("not a vector: {other:?}")),
     }
 }
@@ -166,9 +205,18 @@ struct Web {
 impl Web {
     fn new(base: String, login: Option<&str>) -> anyhow::Result<Self> {
         let _already = rustls::crypto::ring::default_provider().install_default();
-        let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(30)).build()?;
-        let login = login.and_then(|text| text.split_once(':')).map(|(user, password)| (user.to_owned(), password.to_owned()));
-        Ok(Self { base: base.trim_end_matches('/').to_owned(), login, client })
+        let client = reqwest::Client::builder()
+            .no_proxy()
+            .timeout(Duration::from_secs(30))
+            .build()?;
+        let login = login
+            .and_then(|text| text.split_once(':'))
+            .map(|(user, password)| (user.to_owned(), password.to_owned()));
+        Ok(Self {
+            base: base.trim_end_matches('/').to_owned(),
+            login,
+            client,
+        })
     }
 
     async fn call(&self, path: &str, body: Option<&Value>) -> Result<Value, String> {
@@ -180,13 +228,22 @@ impl Web {
         if let Some((user, password)) = &self.login {
             request = request.basic_auth(user, Some(password));
         }
-        let answer = request.send().await.map_err(|_| format!("{url} cannot be reached"))?;
+        let answer = request
+            .send()
+            .await
+            .map_err(|_| format!("{url} cannot be reached"))?;
         let status = answer.status();
-        let body: Value = answer.json().await.map_err(|_| format!("{url} answers {status} and no JSON"))?;
+        let body: Value = answer
+            .json()
+            .await
+            .map_err(|_| format!("{url} answers {status} and no JSON"))?;
         if status.is_success() || body.get("results").is_some() {
             return Ok(body);
         }
-        Err(format!("{url} answers {status}: {}", body["message"].as_str().unwrap_or("no reason given")))
+        Err(format!(
+            "{url} answers {status}: {}",
+            body["message"].as_str().unwrap_or("no reason given")
+        ))
     }
 
     async fn check<W: Write>(&self, report: &mut Report<'_, W>) -> anyhow::Result<()> {
@@ -209,18 +266,30 @@ impl Web {
         let panels = board["panels"].as_array().ok_or("it has no panels")?;
         let mut shown = 0;
         for panel in panels {
-            let Some(targets) = panel["targets"].as_array() else { continue };
+            let Some(targets) = panel["targets"].as_array() else {
+                continue;
+            };
             let title = panel["title"].as_str().unwrap_or("untitled");
             let queries: Vec<Value> = targets.iter().map(|target| all(target, board)).collect();
             let body = json!({ "from": "now-15m", "to": "now", "queries": queries });
-            let answer = self.call("/api/ds/query", Some(&body)).await.map_err(|reason| format!("{title}: {reason}"))?;
-            let results = answer["results"].as_object().ok_or_else(|| format!("{title}: no results"))?;
+            let answer = self
+                .call("/api/ds/query", Some(&body))
+                .await
+                .map_err(|reason| format!("{title}: {reason}"))?;
+            let results = answer["results"]
+                .as_object()
+                .ok_or_else(|| format!("{title}: no results"))?;
             let mut rows = 0;
             for (ref_id, result) in results {
                 if let Some(error) = result["error"].as_str() {
                     return Err(format!("panel {title:?}, query {ref_id}: {error}"));
                 }
-                rows += result["frames"].as_array().into_iter().flatten().map(rows_of).sum::<usize>();
+                rows += result["frames"]
+                    .as_array()
+                    .into_iter()
+                    .flatten()
+                    .map(rows_of)
+                    .sum::<usize>();
             }
             if rows == 0 {
                 return Err(format!("panel {title:?} shows no data"));
@@ -244,7 +313,9 @@ fn all(target: &Value, board: &Value) -> Value {
     let mut expr = target["expr"].as_str().unwrap_or_default().to_owned();
     for variable in board["templating"]["list"].as_array().into_iter().flatten() {
         if let Some(name) = variable["name"].as_str() {
-            expr = expr.replace(&format!("${{{name}}}"), ".*").replace(&format!("${name}"), ".*");
+            expr = expr
+                .replace(&format!("${{{name}}}"), ".*")
+                .replace(&format!("${name}"), ".*");
         }
     }
     query["expr"] = expr.into();
@@ -262,7 +333,10 @@ mod tests {
     fn a_panels_query_is_asked_for_everything() {
         let board = json!({ "templating": { "list": [{ "name": "instance" }] } });
         let target = json!({ "refId": "A", "expr": "up{instance=~\"$instance\"}[$__rate_interval]" });
-        assert_eq!(all(&target, &board)["expr"], "up{instance=~\".*\"}[$__rate_interval]");
+        assert_eq!(
+            all(&target, &board)["expr"],
+            "up{instance=~\".*\"}[$__rate_interval]"
+        );
     }
 
     #[tokio::test]
@@ -277,6 +351,9 @@ mod tests {
         let good = run(arguments, &mut out).await.expect("a report");
         let text = String::from_utf8(out).expect("text");
         assert!(!good);
-        assert!(text.contains("FAIL  agent 127.0.0.1:1") && text.contains("FAIL  datasource"), "{text}");
+        assert!(
+            text.contains("FAIL  agent 127.0.0.1:1") && text.contains("FAIL  datasource"),
+            "{text}"
+        );
     }
 }

@@ -19,11 +19,34 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("podscope-fanout", &["podscope-model", "podscope-promql"]),
     (
         "podscope-agent",
-        &["podscope-model", "podscope-promql", "podscope-history", "podscope-collect", "podscope-incident", "podscope-fanout"],
+        &[
+            "podscope-model",
+            "podscope-promql",
+            "podscope-history",
+            "podscope-collect",
+            "podscope-incident",
+            "podscope-fanout",
+        ],
     ),
-    ("podscope-sim", &["podscope-model", "podscope-history", "podscope-collect", "podscope-agent"]),
+    (
+        "podscope-sim",
+        &[
+            "podscope-model",
+            "podscope-history",
+            "podscope-collect",
+            "podscope-agent",
+        ],
+    ),
     ("podscope-testkit", &["podscope-model"]),
-    ("podscope-plugin", &["podscope-model", "podscope-promql", "podscope-fanout", "podscope-incident"]),
+    (
+        "podscope-plugin",
+        &[
+            "podscope-model",
+            "podscope-promql",
+            "podscope-fanout",
+            "podscope-incident",
+        ],
+    ),
 ];
 
 /// Runs every check and reports all that failed.
@@ -42,8 +65,14 @@ fn drifted_files(root: &Path, faults: &mut Vec<String>) -> Result<()> {
     for (path, wanted) in generate::files(root) {
         let found = fs::read_to_string(&path).unwrap_or_default();
         if found != wanted {
-            let shown = path.strip_prefix(root).context("generated files lie in the repository")?.display().to_string();
-            faults.push(format!("{shown}: differs from the catalog; run `cargo xtask generate`"));
+            let shown = path
+                .strip_prefix(root)
+                .context("generated files lie in the repository")?
+                .display()
+                .to_string();
+            faults.push(format!(
+                "{shown}: differs from the catalog; run `cargo xtask generate`"
+            ));
         }
     }
     Ok(())
@@ -60,17 +89,33 @@ fn crate_manifests(root: &Path, faults: &mut Vec<String>) -> Result<()> {
     let rules: BTreeMap<&str, &[&str]> = MAY_USE.iter().copied().collect();
     for path in manifests {
         let text = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
-        let manifest: toml::Table = text.parse().with_context(|| format!("parsing {}", path.display()))?;
-        let name = manifest["package"]["name"].as_str().context("a package has a name")?.to_owned();
-        let lints = manifest.get("lints").and_then(|lints| lints.get("workspace")).and_then(toml::Value::as_bool);
+        let manifest: toml::Table = text
+            .parse()
+            .with_context(|| format!("parsing {}", path.display()))?;
+        let name = manifest["package"]["name"]
+            .as_str()
+            .context("a package has a name")?
+            .to_owned();
+        let lints = manifest
+            .get("lints")
+            .and_then(|lints| lints.get("workspace"))
+            .and_then(toml::Value::as_bool);
         if lints != Some(true) {
             faults.push(format!("{}: lacks `[lints] workspace = true`", path.display()));
         }
-        let folder = path.parent().and_then(Path::file_name).and_then(|folder| folder.to_str());
+        let folder = path
+            .parent()
+            .and_then(Path::file_name)
+            .and_then(|folder| folder.to_str());
         if path.parent() != Some(root) && folder != Some(name.as_str()) {
-            faults.push(format!("{}: folder and crate name differ ({name})", path.display()));
+            faults.push(format!(
+                "{}: folder and crate name differ ({name})",
+                path.display()
+            ));
         }
-        let Some(allowed) = rules.get(name.as_str()) else { continue };
+        let Some(allowed) = rules.get(name.as_str()) else {
+            continue;
+        };
         let used = manifest.get("dependencies").and_then(toml::Value::as_table);
         for dependency in used.into_iter().flat_map(|table| table.keys()) {
             if dependency.starts_with("podscope-") && !allowed.contains(&dependency.as_str()) {
@@ -107,7 +152,11 @@ fn raw_metric_names(root: &Path, faults: &mut Vec<String>) -> Result<()> {
             // `podscope_plugin_*` never become series of ours: Grafana serves them at its own /metrics/plugins.
             let names = literal.captures_iter(line).filter_map(|found| found.get(1));
             for name in names.filter(|name| !name.as_str().starts_with("podscope_plugin_")) {
-                faults.push(format!("{shown}:{}: raw metric name {}; use its catalog constant", number + 1, name.as_str()));
+                faults.push(format!(
+                    "{shown}:{}: raw metric name {}; use its catalog constant",
+                    number + 1,
+                    name.as_str()
+                ));
             }
         }
     }

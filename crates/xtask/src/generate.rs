@@ -11,7 +11,10 @@ use podscope_model::catalog::{self, Job, MetricDef};
 pub(crate) fn files(root: &Path) -> Vec<(PathBuf, String)> {
     vec![
         (root.join("docs/metrics.md"), metrics_markdown()),
-        (root.join("frontend/src/generated/catalog.ts"), catalog_typescript()),
+        (
+            root.join("frontend/src/generated/catalog.ts"),
+            catalog_typescript(),
+        ),
     ]
 }
 

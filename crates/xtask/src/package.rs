@@ -20,14 +20,18 @@ fn executable_name() -> String {
 pub(crate) fn package(root: &Path, backend: &Path, out: &Path) -> Result<()> {
     let built = root.join("frontend/dist");
     if !built.join("module.js").is_file() {
-        bail!("{} has no module.js: build the frontend first (npm --prefix frontend run build)", built.display());
+        bail!(
+            "{} has no module.js: build the frontend first (npm --prefix frontend run build)",
+            built.display()
+        );
     }
     if out.exists() {
         fs::remove_dir_all(out).with_context(|| format!("removing {}", out.display()))?;
     }
     copy_folder(&built, out)?;
     let target = out.join(executable_name());
-    fs::copy(backend, &target).with_context(|| format!("copying {} to {}", backend.display(), target.display()))?;
+    fs::copy(backend, &target)
+        .with_context(|| format!("copying {} to {}", backend.display(), target.display()))?;
     fs::set_permissions(&target, fs::Permissions::from_mode(0o755))?;
     Ok(())
 }

@@ -66,7 +66,9 @@ pub(crate) struct Place {
 impl Place {
     #[cfg(test)]
     pub(crate) fn at(folder: PathBuf) -> Self {
-        Self { state_dir: Some(folder) }
+        Self {
+            state_dir: Some(folder),
+        }
     }
 
     pub(crate) fn folder(&self) -> anyhow::Result<PathBuf> {
@@ -118,12 +120,17 @@ pub(crate) struct StartArguments {
 
 pub(crate) async fn run(arguments: DemoArguments, out: &mut impl Write) -> anyhow::Result<bool> {
     match arguments.action {
-        None if arguments.start.detach => detach(&arguments.start.place.folder()?, &own_arguments(), out).await,
-        None => parts::supervise(&arguments.start, &own_arguments(), out).await.map(|()| true),
+        None if arguments.start.detach => {
+            detach(&arguments.start.place.folder()?, &own_arguments(), out).await
+        }
+        None => parts::supervise(&arguments.start, &own_arguments(), out)
+            .await
+            .map(|()| true),
         Some(Action::Stop(place)) => stop(&place.folder()?, out).await,
         Some(Action::Restart(place)) => {
             let folder = place.folder()?;
-            let known = State::read(&folder)?.context("the demo is not running; start it with `podscope demo`")?;
+            let known =
+                State::read(&folder)?.context("the demo is not running; start it with `podscope demo`")?;
             stop(&folder, out).await?;
             detach(&folder, &known.arguments, out).await
         }
@@ -134,11 +141,18 @@ pub(crate) async fn run(arguments: DemoArguments, out: &mut impl Write) -> anyho
 
 /// This command's own arguments, so that the supervisor in the background and `restart` get the same.
 fn own_arguments() -> Vec<String> {
-    std::env::args().skip(1).filter(|argument| argument != "--detach").collect()
+    std::env::args()
+        .skip(1)
+        .filter(|argument| argument != "--detach")
+        .collect()
 }
 
 /// Starts the supervisor in the background and waits until it is ready or gone.
-async fn detach(folder: &std::path::Path, arguments: &[String], out: &mut impl Write) -> anyhow::Result<bool> {
+async fn detach(
+    folder: &std::path::Path,
+    arguments: &[String],
+    out: &mut impl Write,
+) -> anyhow::Result<bool> {
     use std::os::unix::process::CommandExt;
     refuse_second(folder)?;
     let log = state::log_path(folder, "demo");
@@ -162,7 +176,11 @@ async fn detach(folder: &std::path::Path, arguments: &[String], out: &mut impl W
             bail!("the demo ended ({ended}):\n{}", state::tail(&text, 20));
         }
         if begin.elapsed() > START_LIMIT + Duration::from_secs(10) {
-            bail!("the demo is not ready after {} s; see {}", begin.elapsed().as_secs(), log.display());
+            bail!(
+                "the demo is not ready after {} s; see {}",
+                begin.elapsed().as_secs(),
+                log.display()
+            );
         }
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
@@ -172,7 +190,10 @@ async fn detach(folder: &std::path::Path, arguments: &[String], out: &mut impl W
 fn refuse_second(folder: &std::path::Path) -> anyhow::Result<()> {
     match State::read(folder)? {
         Some(state) if state.supervisor.is_alive() => {
-            bail!("the demo is running already (pid {}); `podscope demo status` says more, `podscope demo stop` ends it", state.supervisor.pid)
+            bail!(
+                "the demo is running already (pid {}); `podscope demo status` says more, `podscope demo stop` ends it",
+                state.supervisor.pid
+            )
         }
         _ => Ok(()),
     }
@@ -208,10 +229,17 @@ async fn status(folder: &std::path::Path, quiet: bool, out: &mut impl Write) -> 
     let mut healthy = state.ready && state.supervisor.is_alive();
     let mut lines = Vec::new();
     for part in &state.parts {
-        let answer = if part.process.is_alive() { part.check().await } else { Err("not running".to_owned()) };
+        let answer = if part.process.is_alive() {
+            part.check().await
+        } else {
+            Err("not running".to_owned())
+        };
         healthy &= answer.is_ok();
         let word = answer.err().unwrap_or_else(|| "healthy".to_owned());
-        lines.push(format!("{:<8} pid {:<8} {}  {word}", part.name, part.process.pid, part.url));
+        lines.push(format!(
+            "{:<8} pid {:<8} {}  {word}",
+            part.name, part.process.pid, part.url
+        ));
     }
     if !quiet {
         for line in lines {
@@ -234,7 +262,8 @@ fn logs(folder: &std::path::Path, part: Option<&str>, out: &mut impl Write) -> a
                 let names: Vec<&str> = known.iter().map(|(part, _)| part.as_str()).collect();
                 bail!("there is no part {name:?}; its parts are {}", names.join(", "));
             }
-            let text = std::fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
+            let text =
+                std::fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
             write!(out, "{text}")?;
         }
         None => {
@@ -256,7 +285,10 @@ pub(crate) fn plugin_executable(plugin: &std::path::Path) -> anyhow::Result<Path
     };
     let path = plugin.join(format!("gpx_podscope_{}_{arch}", std::env::consts::OS));
     if !path.is_file() {
-        bail!("{} is missing; lay the plugin out with `cargo xtask package`", path.display());
+        bail!(
+            "{} is missing; lay the plugin out with `cargo xtask package`",
+            path.display()
+        );
     }
     Ok(path)
 }

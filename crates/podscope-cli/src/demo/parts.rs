@@ -70,19 +70,34 @@ async fn start(
     running: &mut Vec<Running>,
     out: &mut impl Write,
 ) -> anyhow::Result<State> {
-    let home = fs::canonicalize(&arguments.home).with_context(|| format!("--home {}", arguments.home.display()))?;
+    let home =
+        fs::canonicalize(&arguments.home).with_context(|| format!("--home {}", arguments.home.display()))?;
     if !home.join("dashboards").is_dir() {
-        bail!("{} has no dashboards/; give the installation's folder with --home", home.display());
+        bail!(
+            "{} has no dashboards/; give the installation's folder with --home",
+            home.display()
+        );
     }
     let plugin = arguments.plugin.clone().unwrap_or_else(|| home.join("plugin"));
     let plugin = fs::canonicalize(&plugin)
         .with_context(|| format!("the plugin's folder {} (give it with --plugin)", plugin.display()))?;
     let found = grafana::find(&arguments.grafana).await?;
     if found.is_err() && !arguments.listen.is_loopback() {
-        bail!("the preview page that stands in for Grafana listens on loopback only; leave out --listen {}", arguments.listen);
+        bail!(
+            "the preview page that stands in for Grafana listens on loopback only; leave out --listen {}",
+            arguments.listen
+        );
     }
-    ports::check_free(SocketAddr::new(LOOPBACK, arguments.agent_port), "the agent", "--agent-port")?;
-    ports::check_free(SocketAddr::new(arguments.listen, arguments.port), "the web page", "--port")?;
+    ports::check_free(
+        SocketAddr::new(LOOPBACK, arguments.agent_port),
+        "the agent",
+        "--agent-port",
+    )?;
+    ports::check_free(
+        SocketAddr::new(arguments.listen, arguments.port),
+        "the web page",
+        "--port",
+    )?;
 
     let mut state = State {
         supervisor: Process::own().context("reading /proc/self")?,
@@ -97,10 +112,18 @@ async fn start(
     };
     state.write(folder)?;
 
-    writeln!(out, "starting this machine's agent and {} simulated nodes", arguments.nodes)?;
+    writeln!(
+        out,
+        "starting this machine's agent and {} simulated nodes",
+        arguments.nodes
+    )?;
     out.flush()?;
     let agent = start_agent(arguments, folder)?;
-    state.targets.push(Target { url: agent.part.url.clone(), instance: None, labels: BTreeMap::new() });
+    state.targets.push(Target {
+        url: agent.part.url.clone(),
+        instance: None,
+        labels: BTreeMap::new(),
+    });
     running.push(agent);
     let (sim, targets_file) = start_sim(arguments, folder)?;
     running.push(sim);
@@ -112,7 +135,14 @@ async fn start(
     match found {
         Ok(grafana) => {
             writeln!(out, "starting Grafana from {}", grafana.home.display())?;
-            let given = provision::provision(folder, &home, &plugin, &state.targets, arguments.listen, arguments.port)?;
+            let given = provision::provision(
+                folder,
+                &home,
+                &plugin,
+                &state.targets,
+                arguments.listen,
+                arguments.port,
+            )?;
             state.grafana = Some(grafana::version(&grafana).unwrap_or_default());
             state.credentials = Some(given.credentials.clone());
             let mut command = Command::new(&grafana.executable);
@@ -161,12 +191,21 @@ fn own_executable() -> anyhow::Result<PathBuf> {
 fn sibling(name: &str) -> anyhow::Result<PathBuf> {
     let path = own_executable()?.with_file_name(name);
     if !path.is_file() {
-        bail!("{} is missing; build it with `cargo build --bins` or install it beside `podscope`", path.display());
+        bail!(
+            "{} is missing; build it with `cargo build --bins` or install it beside `podscope`",
+            path.display()
+        );
     }
     Ok(path)
 }
 
-fn spawn(folder: &Path, name: &str, mut command: Command, url: String, health: String) -> anyhow::Result<Running> {
+fn spawn(
+    folder: &Path,
+    name: &str,
+    mut command: Command,
+    url: String,
+    health: String,
+) -> anyhow::Result<Running> {
     let log = state::log_path(folder, name);
     let file = state::create_log(&log)?;
     let child = command
@@ -178,8 +217,20 @@ fn spawn(folder: &Path, name: &str, mut command: Command, url: String, health: S
         .kill_on_drop(true)
         .spawn()
         .with_context(|| format!("starting {name}"))?;
-    let process = child.id().and_then(Process::of).with_context(|| format!("{name} ended at once; see its log"))?;
-    Ok(Running { part: Part { name: name.to_owned(), process, url, health }, child, log })
+    let process = child
+        .id()
+        .and_then(Process::of)
+        .with_context(|| format!("{name} ended at once; see its log"))?;
+    Ok(Running {
+        part: Part {
+            name: name.to_owned(),
+            process,
+            url,
+            health,
+        },
+        child,
+        log,
+    })
 }
 
 fn start_agent(arguments: &StartArguments, folder: &Path) -> anyhow::Result<Running> {
@@ -187,11 +238,20 @@ fn start_agent(arguments: &StartArguments, folder: &Path) -> anyhow::Result<Runn
     fs::create_dir_all(&data).with_context(|| format!("creating {}", data.display()))?;
     let config = folder.join("agent.toml");
     let address = SocketAddr::new(LOOPBACK, arguments.agent_port);
-    let text = format!("listen = \"{address}\"\ndata_dir = {}\n", toml::Value::from(data.display().to_string()));
+    let text = format!(
+        "listen = \"{address}\"\ndata_dir = {}\n",
+        toml::Value::from(data.display().to_string())
+    );
     fs::write(&config, text).with_context(|| format!("writing {}", config.display()))?;
     let mut command = Command::new(sibling("podscope-agent")?);
     command.arg("run").arg("--config").arg(&config);
-    spawn(folder, "agent", command, format!("http://{address}"), format!("http://{address}/-/ready"))
+    spawn(
+        folder,
+        "agent",
+        command,
+        format!("http://{address}"),
+        format!("http://{address}/-/ready"),
+    )
 }
 
 fn start_sim(arguments: &StartArguments, folder: &Path) -> anyhow::Result<(Running, PathBuf)> {
@@ -207,13 +267,21 @@ fn start_sim(arguments: &StartArguments, folder: &Path) -> anyhow::Result<(Runni
     }
     let mut command = Command::new(sibling("podscope-sim")?);
     command
-        .args(["--nodes", &arguments.nodes.to_string(), "--gpus", &arguments.gpus.to_string()])
+        .args([
+            "--nodes",
+            &arguments.nodes.to_string(),
+            "--gpus",
+            &arguments.gpus.to_string(),
+        ])
         .args(["--backfill", &arguments.backfill_hours.to_string()])
         .arg("--data-dir")
         .arg(&data)
         .arg("--targets")
         .arg(&targets);
-    Ok((spawn(folder, "sim", command, String::new(), String::new())?, targets))
+    Ok((
+        spawn(folder, "sim", command, String::new(), String::new())?,
+        targets,
+    ))
 }
 
 /// An entry of the target list in Prometheus's file-SD form.
@@ -235,7 +303,11 @@ async fn wait_targets(running: &mut [Running], file: &Path) -> anyhow::Result<Ve
             for FileSd { targets, mut labels } in groups {
                 let instance = labels.remove("instance");
                 found.extend(targets.into_iter().map(|address| Target {
-                    url: if address.contains("://") { address } else { format!("http://{address}") },
+                    url: if address.contains("://") {
+                        address
+                    } else {
+                        format!("http://{address}")
+                    },
                     instance: instance.clone(),
                     labels: labels.clone(),
                 }));
@@ -249,7 +321,10 @@ async fn wait_targets(running: &mut [Running], file: &Path) -> anyhow::Result<Ve
         }
         check_alive(running)?;
         if begin.elapsed() > START_LIMIT {
-            bail!("the simulated nodes are not ready after {} s", START_LIMIT.as_secs());
+            bail!(
+                "the simulated nodes are not ready after {} s",
+                START_LIMIT.as_secs()
+            );
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
@@ -263,7 +338,11 @@ async fn wait_ready(running: &mut [Running], index: usize) -> anyhow::Result<()>
         let Err(reason) = answer else { return Ok(()) };
         check_alive(running)?;
         if begin.elapsed() > START_LIMIT {
-            bail!("{} is not ready after {} s: {reason}", part.name, START_LIMIT.as_secs());
+            bail!(
+                "{} is not ready after {} s: {reason}",
+                part.name,
+                START_LIMIT.as_secs()
+            );
         }
         tokio::time::sleep(Duration::from_millis(150)).await;
     }
@@ -272,7 +351,11 @@ async fn wait_ready(running: &mut [Running], index: usize) -> anyhow::Result<()>
 /// The end of a part's log, for the error that names it.
 fn ended(name: &str, status: std::process::ExitStatus, log: &Path) -> anyhow::Error {
     let text = fs::read_to_string(log).unwrap_or_default();
-    anyhow::anyhow!("{name} ended ({status}); the end of {}:\n{}", log.display(), state::tail(&text, 15))
+    anyhow::anyhow!(
+        "{name} ended ({status}); the end of {}:\n{}",
+        log.display(),
+        state::tail(&text, 15)
+    )
 }
 
 fn check_alive(running: &mut [Running]) -> anyhow::Result<()> {

@@ -74,13 +74,19 @@ mod tests {
     #[tokio::test]
     async fn knows_its_own_and_ends_another() {
         assert!(Process::own().is_some_and(Process::is_alive));
-        let mut child = std::process::Command::new("sleep").arg("60").spawn().expect("sleep exists");
+        let mut child = std::process::Command::new("sleep")
+            .arg("60")
+            .spawn()
+            .expect("sleep exists");
         let process = Process::of(child.id()).expect("it runs");
         assert!(process.is_alive());
         process.end().await;
         assert!(!process.is_alive());
         child.wait().expect("our child");
-        let reused = Process { pid: std::process::id(), started: 1 };
+        let reused = Process {
+            pid: std::process::id(),
+            started: 1,
+        };
         assert!(!reused.is_alive(), "another start time is another process");
     }
 }

@@ -20,8 +20,6 @@ const DATASOURCE_ID: &str = "podscope-fleet-datasource";
 pub(crate) struct Provisioned {
     pub(crate) ini: PathBuf,
     pub(crate) credentials: PathBuf,
-    pub(crate) user: String,
-    pub(crate) password: String,
 }
 
 /// The datasource's settings for these targets, as provisioning and the preview page give them to the plugin.
@@ -40,14 +38,20 @@ pub(crate) fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
         .with_context(|| format!("creating {}", path.display()))?;
     // The mode above counts only for a new file.
     file.set_permissions(fs::Permissions::from_mode(0o600))?;
-    file.write_all(text.as_bytes()).with_context(|| format!("writing {}", path.display()))
+    file.write_all(text.as_bytes())
+        .with_context(|| format!("writing {}", path.display()))
 }
 
 fn random_password() -> anyhow::Result<String> {
     let mut bytes = [0_u8; 15];
-    fs::File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut bytes)).context("reading /dev/urandom")?;
+    fs::File::open("/dev/urandom")
+        .and_then(|mut file| file.read_exact(&mut bytes))
+        .context("reading /dev/urandom")?;
     const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
-    Ok(bytes.iter().map(|byte| char::from(LETTERS[usize::from(byte & 31)])).collect())
+    Ok(bytes
+        .iter()
+        .map(|byte| char::from(LETTERS[usize::from(byte & 31)]))
+        .collect())
 }
 
 /// Lays out everything Grafana reads. Keeps the login of an earlier start, since Grafana's database has it.
@@ -77,7 +81,10 @@ pub(crate) fn provision(
             "editable": true, "jsonData": json_data(targets),
         }],
     });
-    fs::write(provisioning.join("datasources/podscope.yaml"), serde_json::to_string_pretty(&datasource)?)?;
+    fs::write(
+        provisioning.join("datasources/podscope.yaml"),
+        serde_json::to_string_pretty(&datasource)?,
+    )?;
 
     let plugins = base.join("plugins");
     fs::create_dir_all(&plugins)?;
@@ -114,14 +121,18 @@ pub(crate) fn provision(
         home = home.display(),
     );
     write_private(&ini, &text)?;
-    Ok(Provisioned { ini, credentials, user, password })
+    Ok(Provisioned { ini, credentials })
 }
 
 fn copy_yaml(from: &Path, to: &Path) -> anyhow::Result<()> {
-    let Ok(entries) = fs::read_dir(from) else { return Ok(()) };
+    let Ok(entries) = fs::read_dir(from) else {
+        return Ok(());
+    };
     for entry in entries {
         let path = entry?.path();
-        if let (Some(name), Some("yaml" | "yml")) = (path.file_name(), path.extension().and_then(|end| end.to_str())) {
+        if let (Some(name), Some("yaml" | "yml")) =
+            (path.file_name(), path.extension().and_then(|end| end.to_str()))
+        {
             fs::copy(&path, to.join(name)).with_context(|| format!("copying {}", path.display()))?;
         }
     }
@@ -137,16 +148,36 @@ mod tests {
         let folder = tempfile::tempdir().expect("temp");
         let home = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
         let plugin = tempfile::tempdir().expect("temp");
-        let targets = vec![Target { url: "http://127.0.0.1:1".to_owned(), instance: None, labels: Default::default() }];
+        let targets = vec![Target {
+            url: "http://127.0.0.1:1".to_owned(),
+            instance: None,
+            labels: Default::default(),
+        }];
         let listen = IpAddr::from([127, 0, 0, 1]);
-        let first = provision(folder.path(), &home, plugin.path(), &targets, listen, 3000).expect("first start");
-        let second = provision(folder.path(), &home, plugin.path(), &targets, listen, 3000).expect("second start");
-        assert_eq!(first.password, second.password);
-        assert_eq!(first.password.len(), 15);
-        let mode = fs::metadata(&second.credentials).expect("written").permissions().mode();
+        let first =
+            provision(folder.path(), &home, plugin.path(), &targets, listen, 3000).expect("first start");
+        let kept = fs::read_to_string(&first.credentials).expect("written");
+        let second =
+            provision(folder.path(), &home, plugin.path(), &targets, listen, 3000).expect("second start");
+        let login = fs::read_to_string(&first.credentials).expect("written");
+        assert_eq!(login, kept, "Grafana's database has the first login");
+        assert_eq!(login.trim().len(), "admin / ".len() + 15);
+        let mode = fs::metadata(&second.credentials)
+            .expect("written")
+            .permissions()
+            .mode();
         assert_eq!(mode & 0o077, 0, "only the owner may read the login");
-        let written = fs::read_to_string(folder.path().join("grafana/provisioning/datasources/podscope.yaml"));
+        let written = fs::read_to_string(
+            folder
+                .path()
+                .join("grafana/provisioning/datasources/podscope.yaml"),
+        );
         assert!(written.expect("written").contains("http://127.0.0.1:1"));
-        assert!(folder.path().join("grafana/provisioning/dashboards/podscope.yaml").is_file());
+        assert!(
+            folder
+                .path()
+                .join("grafana/provisioning/dashboards/podscope.yaml")
+                .is_file()
+        );
     }
 }

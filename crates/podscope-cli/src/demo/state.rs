@@ -74,9 +74,12 @@ impl State {
     pub(crate) fn read(folder: &Path) -> anyhow::Result<Option<Self>> {
         let path = Self::path(folder);
         match fs::read_to_string(&path) {
-            Ok(text) => serde_json::from_str(&text)
-                .map(Some)
-                .with_context(|| format!("{} is damaged; remove it once nothing of the demo runs", path.display())),
+            Ok(text) => serde_json::from_str(&text).map(Some).with_context(|| {
+                format!(
+                    "{} is damaged; remove it once nothing of the demo runs",
+                    path.display()
+                )
+            }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error).with_context(|| format!("reading {}", path.display())),
         }
@@ -92,7 +95,9 @@ impl State {
 
     pub(crate) fn remove(folder: &Path) -> anyhow::Result<()> {
         match fs::remove_file(Self::path(folder)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error).context("removing state.json"),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(error).context("removing state.json")
+            }
             _ => Ok(()),
         }
     }
@@ -104,8 +109,14 @@ impl State {
             (Some(version), _) => {
                 writeln!(out, "Grafana {version}     {}", self.web)?;
                 if let Some(file) = &self.credentials {
-                    let login = fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
-                    writeln!(out, "  login            {}  (kept in {})", login.trim(), file.display())?;
+                    let login =
+                        fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
+                    writeln!(
+                        out,
+                        "  login            {}  (kept in {})",
+                        login.trim(),
+                        file.display()
+                    )?;
                 }
             }
             (None, reason) => {
@@ -120,9 +131,16 @@ impl State {
         for part in self.parts.iter().filter(|part| part.name == "agent") {
             writeln!(out, "Agent            {}", part.url)?;
         }
-        let simulated = self.targets.iter().filter(|target| target.labels.contains_key("cluster")).count();
+        let simulated = self
+            .targets
+            .iter()
+            .filter(|target| target.labels.contains_key("cluster"))
+            .count();
         writeln!(out, "Simulated nodes  {simulated}")?;
-        writeln!(out, "Try              podscope query 'rate(node_cpu_seconds_total{{mode=\"idle\"}}[1m])'")?;
+        writeln!(
+            out,
+            "Try              podscope query 'rate(node_cpu_seconds_total{{mode=\"idle\"}}[1m])'"
+        )?;
         Ok(())
     }
 }

@@ -41,8 +41,16 @@ async fn measure(bin: &Path, nodes: usize, repeats: usize, folder: &Path) -> Res
     std::fs::create_dir_all(&data)?;
     // Two hours, so that windows at the start of the measured hour are whole.
     let arguments = [
-        "--nodes", &nodes.to_string(), "--gpus", "8", "--backfill", "2", "--data-dir", &data.display().to_string(),
-        "--targets", &targets_file.display().to_string(),
+        "--nodes",
+        &nodes.to_string(),
+        "--gpus",
+        "8",
+        "--backfill",
+        "2",
+        "--data-dir",
+        &data.display().to_string(),
+        "--targets",
+        &targets_file.display().to_string(),
     ]
     .map(str::to_owned);
     let sim = Program::start(&bin.join("podscope-sim"), &arguments)?;
@@ -55,8 +63,14 @@ async fn measure(bin: &Path, nodes: usize, repeats: usize, folder: &Path) -> Res
     let plugin = PluginHost::start(bin.join("gpx_podscope")).await?;
     let source = Source::of_urls(&urls);
     let mut out = std::io::stdout();
-    writeln!(out, "{nodes} nodes x 8 GPUs, {SPAN_S} s at steps of {STEP_S} s, {samples} samples, {repeats} repeats, median ms")?;
-    writeln!(out, "| expression | podscope | Prometheus | ratio |\n| --- | --- | --- | --- |")?;
+    writeln!(
+        out,
+        "{nodes} nodes x 8 GPUs, {SPAN_S} s at steps of {STEP_S} s, {samples} samples, {repeats} repeats, median ms"
+    )?;
+    writeln!(
+        out,
+        "| expression | podscope | Prometheus | ratio |\n| --- | --- | --- | --- |"
+    )?;
     let mut ratios = Vec::new();
     for expr in EXPRESSIONS {
         let (mut own, mut peer) = (Vec::new(), Vec::new());
@@ -87,12 +101,16 @@ async fn measure(bin: &Path, nodes: usize, repeats: usize, folder: &Path) -> Res
 }
 
 fn with_query(url: &str, pairs: &[(&str, &str)]) -> String {
-    let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
+    let query = form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(pairs)
+        .finish();
     format!("{url}?{query}")
 }
 
 fn now_s() -> i64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let since = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap_or_default();
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
@@ -102,8 +120,13 @@ async fn wait_targets(file: &Path) -> Result<Vec<String>> {
         if let Ok(text) = std::fs::read_to_string(file)
             && let Ok(Value::Array(groups)) = serde_json::from_str::<Value>(&text)
         {
-            let addresses = groups.iter().flat_map(|group| group["targets"].as_array().into_iter().flatten());
-            return Ok(addresses.filter_map(Value::as_str).map(|address| format!("http://{address}")).collect());
+            let addresses = groups
+                .iter()
+                .flat_map(|group| group["targets"].as_array().into_iter().flatten());
+            return Ok(addresses
+                .filter_map(Value::as_str)
+                .map(|address| format!("http://{address}"))
+                .collect());
         }
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
@@ -117,12 +140,18 @@ async fn export(client: &reqwest::Client, urls: &[String], end: i64, file: &Path
     for url in urls {
         let query = format!("{{__name__=~\"{METRICS}\"}}[{}s]", SPAN_S + 900);
         let answer: Value = client
-            .get(with_query(&format!("{url}/api/v1/query"), &[("query", &query), ("time", &end.to_string())]))
+            .get(with_query(
+                &format!("{url}/api/v1/query"),
+                &[("query", &query), ("time", &end.to_string())],
+            ))
             .send()
             .await?
             .json()
             .await?;
-        for series in answer["data"]["result"].as_array().context("no samples in the simulated cluster")? {
+        for series in answer["data"]["result"]
+            .as_array()
+            .context("no samples in the simulated cluster")?
+        {
             let labels = series["metric"].as_object().context("labels")?;
             let name = labels["__name__"].as_str().context("name")?.to_owned();
             let pairs: Vec<String> = labels
@@ -168,7 +197,9 @@ async fn start_prometheus(folder: &Path) -> Result<(Program, String)> {
         format!("--web.listen-address={}", base.trim_start_matches("http://")),
     ];
     let mut program = Program::start(Path::new("/usr/bin/prometheus"), &arguments)?;
-    program.ready(&format!("{base}/-/ready"), Duration::from_secs(60)).await?;
+    program
+        .ready(&format!("{base}/-/ready"), Duration::from_secs(60))
+        .await?;
     Ok((program, base))
 }
 
@@ -196,7 +227,12 @@ async fn ask_plugin(plugin: &PluginHost, source: &Source, expr: &str, to: i64) -
         let fields = json["schema"]["fields"].as_array().context("fields")?;
         for (at, field) in fields.iter().enumerate() {
             if field["type"] == "number" {
-                for value in json["data"]["values"][at].as_array().into_iter().flatten().filter_map(Value::as_f64) {
+                for value in json["data"]["values"][at]
+                    .as_array()
+                    .into_iter()
+                    .flatten()
+                    .filter_map(Value::as_f64)
+                {
                     digest.sum += value;
                     digest.count += 1;
                 }
@@ -222,7 +258,10 @@ async fn ask_prometheus(client: &reqwest::Client, base: &str, expr: &str, to: i6
         .json()
         .await?;
     let mut digest = Digest::default();
-    for series in answer["data"]["result"].as_array().with_context(|| format!("{expr}: {answer}"))? {
+    for series in answer["data"]["result"]
+        .as_array()
+        .with_context(|| format!("{expr}: {answer}"))?
+    {
         for sample in series["values"].as_array().into_iter().flatten() {
             digest.sum += sample[1].as_str().context("a value")?.parse::<f64>()?;
             digest.count += 1;

@@ -28,15 +28,26 @@ impl Program {
             .stderr(Stdio::null())
             .spawn()
             .with_context(|| format!("starting {}", program.display()))?;
-        Ok(Self { name: program.display().to_string(), child })
+        Ok(Self {
+            name: program.display().to_string(),
+            child,
+        })
     }
 
     /// Waits until a URL answers 200.
     pub(crate) async fn ready(&mut self, url: &str, limit: Duration) -> Result<()> {
         let begin = Instant::now();
-        let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(2)).build()?;
+        let client = reqwest::Client::builder()
+            .no_proxy()
+            .timeout(Duration::from_secs(2))
+            .build()?;
         loop {
-            if client.get(url).send().await.is_ok_and(|answer| answer.status().is_success()) {
+            if client
+                .get(url)
+                .send()
+                .await
+                .is_ok_and(|answer| answer.status().is_success())
+            {
                 return Ok(());
             }
             if let Some(status) = self.child.try_wait()? {
@@ -52,7 +63,9 @@ impl Program {
     /// User and system time used so far, of the program and its ended children.
     pub(crate) fn cpu(&self) -> Result<Duration> {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
-        let (_, rest) = stat.rsplit_once(')').context("/proc/<pid>/stat has a name in parentheses")?;
+        let (_, rest) = stat
+            .rsplit_once(')')
+            .context("/proc/<pid>/stat has a name in parentheses")?;
         let fields: Vec<&str> = rest.split_whitespace().collect();
         let ticks = |at: usize| -> Result<u64> { Ok(fields.get(at).context("a short stat line")?.parse()?) };
         // utime and stime, in clock ticks of 10 ms (USER_HZ is 100 on every Linux).
@@ -63,8 +76,14 @@ impl Program {
     pub(crate) fn cpu_exact(&self) -> Result<Duration> {
         let mut total = 0;
         for entry in std::fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
-            let Ok(text) = std::fs::read_to_string(entry?.path().join("schedstat")) else { continue };
-            total += text.split_whitespace().next().and_then(|first| first.parse::<u64>().ok()).unwrap_or(0);
+            let Ok(text) = std::fs::read_to_string(entry?.path().join("schedstat")) else {
+                continue;
+            };
+            total += text
+                .split_whitespace()
+                .next()
+                .and_then(|first| first.parse::<u64>().ok())
+                .unwrap_or(0);
         }
         Ok(Duration::from_nanos(total))
     }
@@ -72,7 +91,10 @@ impl Program {
     /// Resident memory in MiB.
     pub(crate) fn rss_mib(&self) -> Result<f64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).context("VmRSS")?;
+        let line = status
+            .lines()
+            .find(|line| line.starts_with("VmRSS:"))
+            .context("VmRSS")?;
         let kib: f64 = line.split_whitespace().nth(1).context("VmRSS")?.parse()?;
         Ok(kib / 1024.0)
     }
