@@ -5,6 +5,7 @@
 
 pub mod check;
 pub mod reference;
+mod rules;
 mod section;
 mod values;
 
