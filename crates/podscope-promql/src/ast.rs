@@ -260,6 +260,35 @@ impl Expr {
     }
 }
 
+impl Expr {
+    /// Whether the expression is the same at every step, so that Prometheus evaluates it once.
+    pub(crate) fn is_step_invariant(&self) -> bool {
+        let mut stack = vec![self];
+        while let Some(expr) = stack.pop() {
+            match expr {
+                Self::Number(_) | Self::String(_) => {}
+                Self::Selector(selector) | Self::Matrix(selector, _) if selector.at == At::Step => return false,
+                Self::Selector(_) | Self::Matrix(..) => {}
+                Self::Subquery(subquery) if subquery.at == At::Step => return false,
+                Self::Subquery(_) => {}
+                Self::Negate(inner) => stack.push(inner),
+                Self::Binary(binary) => stack.extend([&binary.lhs, &binary.rhs]),
+                // The parameter is not looked at.
+                Self::Aggregate(aggregate) => stack.push(&aggregate.expr),
+                Self::Call(func, args) => {
+                    let of_selector = matches!(args.as_slice(), [Self::Selector(_)]);
+                    if func.depends_on_time() && !(*func == Func::Timestamp && of_selector) {
+                        return false;
+                    }
+                    stack.extend(args);
+                }
+                Self::AbsentOf(..) | Self::Remote(_) | Self::Union(..) => return false,
+            }
+        }
+        true
+    }
+}
+
 impl Binary {
     fn value_type(&self) -> ValueType {
         // The left spine in a loop, for the sake of long chains.

@@ -133,6 +133,24 @@ functions! {
 }
 
 impl Func {
+    /// Whether the result can change with the step though the arguments do not.
+    pub(crate) fn depends_on_time(self) -> bool {
+        matches!(
+            self,
+            Self::DaysInMonth
+                | Self::DayOfMonth
+                | Self::DayOfWeek
+                | Self::DayOfYear
+                | Self::Hour
+                | Self::Minute
+                | Self::Month
+                | Self::Year
+                | Self::PredictLinear
+                | Self::Time
+                | Self::Timestamp
+        )
+    }
+
     /// Whether the function reads a range of samples of each series.
     pub(crate) fn takes_range(self) -> bool {
         self.signature().args.contains(&ValueType::Matrix)

@@ -251,7 +251,7 @@ impl<'a> Context<'a> {
                 let mut series = self.vector(arg(0)?, grid)?;
                 if grid.is_instant() {
                     sort_by_value(&mut series, func == Func::SortDesc);
-                } else {
+                } else if !arg(0)?.is_step_invariant() {
                     self.warn(
                         "sort is ineffective for range queries since results are always ordered by labels",
                     );

@@ -137,12 +137,13 @@ impl Context<'_> {
         &self,
         selector: &Selector,
         references: References,
+        lookback_ms: i64,
         function: Option<&str>,
         value: impl Fn(&SeriesData, usize) -> f64,
     ) -> Result<Vec<StepSeries>, EvalError> {
         let mut found: Vec<StepSeries> = Vec::new();
-        self.read(selector, &references, self.lookback_ms, function, &mut |series| {
-            let column = instant_column(&series, &references, self.lookback_ms, |at| value(&series, at));
+        self.read(selector, &references, lookback_ms, function, &mut |series| {
+            let column = instant_column(&series, &references, lookback_ms, |at| value(&series, at));
             if let Some(values) = column {
                 self.budget.check_series(found.len() + 1)?;
                 self.take_cells(values.len())?;
@@ -157,7 +158,7 @@ impl Context<'_> {
     /// An instant selector.
     pub(super) fn instant(&self, selector: &Selector, grid: Grid) -> Result<Vec<StepSeries>, EvalError> {
         let references = References::new(grid, selector.at, selector.offset_ms, self.query);
-        self.instant_with(selector, references, None, |series, at| {
+        self.instant_with(selector, references, self.lookback_ms, None, |series, at| {
             series.values.get(at).copied().unwrap_or(f64::NAN)
         })
     }
@@ -166,10 +167,17 @@ impl Context<'_> {
     pub(super) fn timestamp(&self, arg: &Expr, grid: Grid) -> Result<Vec<StepSeries>, EvalError> {
         let mut merge = super::Merge::default();
         if let Expr::Selector(selector) = arg {
-            // As in Prometheus, `@` makes `timestamp` forget the offset.
-            let offset_ms = if selector.at == At::Step { selector.offset_ms } else { 0 };
+            // With `@`, Prometheus reads the samples that the offset selects, but looks for one that is current without
+            // the offset: the window is where the two overlap.
+            let (offset_ms, lookback_ms) = match selector.at {
+                At::Step => (selector.offset_ms, self.lookback_ms),
+                _ => (selector.offset_ms.max(0), self.lookback_ms.saturating_sub(selector.offset_ms.abs())),
+            };
+            if lookback_ms <= 0 {
+                return Ok(Vec::new());
+            }
             let references = References::new(grid, selector.at, offset_ms, self.query);
-            let found = self.instant_with(selector, references, Some("timestamp"), |series, at| {
+            let found = self.instant_with(selector, references, lookback_ms, Some("timestamp"), |series, at| {
                 series.timestamps.get(at).map_or(f64::NAN, |t| *t as f64 / 1_000.0)
             })?;
             for series in found {

@@ -8,19 +8,19 @@ use podscope_promql::memory::MemorySource;
 use super::Random;
 
 #[derive(Debug)]
-pub struct DataSet {
-    pub series: Vec<SeriesData>,
-    pub start_ms: i64,
-    pub end_ms: i64,
+pub(crate) struct DataSet {
+    pub(crate) series: Vec<SeriesData>,
+    pub(crate) start_ms: i64,
+    pub(crate) end_ms: i64,
 }
 
 impl DataSet {
-    pub fn source(&self) -> MemorySource {
+    pub(crate) fn source(&self) -> MemorySource {
         source_of(self.series.iter())
     }
 }
 
-pub fn source_of<'a>(series: impl Iterator<Item = &'a SeriesData>) -> MemorySource {
+pub(crate) fn source_of<'a>(series: impl Iterator<Item = &'a SeriesData>) -> MemorySource {
     let mut source = MemorySource::new();
     for series in series {
         source.insert(series.clone());
@@ -28,10 +28,10 @@ pub fn source_of<'a>(series: impl Iterator<Item = &'a SeriesData>) -> MemorySour
     source
 }
 
-pub const INSTANCES: [&str; 3] = ["n1", "n2", "n3"];
+pub(crate) const INSTANCES: [&str; 3] = ["n1", "n2", "n3"];
 
 /// A data set of about half an hour.
-pub fn data_set(random: &mut Random) -> DataSet {
+pub(crate) fn data_set(random: &mut Random) -> DataSet {
     let starts = [0, 1_700_000_000_000, -3_600_000, 1_709_164_800_000];
     let start_ms = starts[random.below(4) as usize] + random.between(0, 60_000);
     let end_ms = start_ms + random.between(20, 45) * 60_000;

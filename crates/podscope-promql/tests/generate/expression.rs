@@ -3,7 +3,7 @@
 use super::Random;
 
 /// A whole query.
-pub fn query(random: &mut Random, instant: bool) -> String {
+pub(crate) fn query(random: &mut Random, instant: bool) -> String {
     let depth = random.between(0, 4) as u32;
     match random.below(40) {
         0 => scalar(random, depth),
@@ -128,7 +128,7 @@ fn number(random: &mut Random) -> &'static str {
     random.pick(&["0", "1", "2", "-3", "0.5", "1e3", "7.25", "64", "-0.125", "Inf", "NaN", "100", "2000"])
 }
 
-pub fn scalar(random: &mut Random, depth: u32) -> String {
+pub(crate) fn scalar(random: &mut Random, depth: u32) -> String {
     if depth == 0 {
         return match random.below(8) {
             0 => "time()".to_owned(),
@@ -233,7 +233,7 @@ const SMOOTH: [&str; 22] = [
 ];
 
 /// An instant vector.
-pub fn vector(random: &mut Random, depth: u32) -> String {
+pub(crate) fn vector(random: &mut Random, depth: u32) -> String {
     if depth == 0 {
         return selector(random);
     }

@@ -5,21 +5,21 @@
 
 #![allow(dead_code, reason = "each test uses a part")]
 
-pub mod data;
-pub mod expression;
+pub(crate) mod data;
+pub(crate) mod expression;
 
 use podscope_model::sample::Grid;
 
 /// `SplitMix64`: small, seedable, the same everywhere.
 #[derive(Clone, Debug)]
-pub struct Random(u64);
+pub(crate) struct Random(u64);
 
 impl Random {
-    pub fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15))
     }
 
-    pub fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -28,25 +28,25 @@ impl Random {
     }
 
     /// A number below `end`.
-    pub fn below(&mut self, end: u64) -> u64 {
+    pub(crate) fn below(&mut self, end: u64) -> u64 {
         self.next() % end
     }
 
-    pub fn between(&mut self, low: i64, high: i64) -> i64 {
+    pub(crate) fn between(&mut self, low: i64, high: i64) -> i64 {
         low + self.below((high - low + 1) as u64) as i64
     }
 
-    pub fn one_in(&mut self, n: u64) -> bool {
+    pub(crate) fn one_in(&mut self, n: u64) -> bool {
         self.below(n) == 0
     }
 
-    pub fn pick<'a, T: ?Sized>(&mut self, list: &[&'a T]) -> &'a T {
+    pub(crate) fn pick<'a, T: ?Sized>(&mut self, list: &[&'a T]) -> &'a T {
         list[self.below(list.len() as u64) as usize]
     }
 }
 
 /// A grid that lies mostly over the data.
-pub fn grid(random: &mut Random, start_ms: i64, end_ms: i64) -> Grid {
+pub(crate) fn grid(random: &mut Random, start_ms: i64, end_ms: i64) -> Grid {
     let span = end_ms - start_ms;
     if random.one_in(3) {
         return Grid::instant(start_ms + random.between(-span / 10, span * 11 / 10));
@@ -58,6 +58,6 @@ pub fn grid(random: &mut Random, start_ms: i64, end_ms: i64) -> Grid {
 }
 
 /// Whether two values are the same by the project's rule: NaN is NaN, numbers within 1e-12 of each other.
-pub fn same(a: f64, b: f64) -> bool {
+pub(crate) fn same(a: f64, b: f64) -> bool {
     a.is_nan() && b.is_nan() || a == b || (a - b).abs() <= 1e-12 * a.abs().max(b.abs())
 }

@@ -207,8 +207,13 @@ type querier struct {
 
 func (querier) Close() error { return nil }
 
-func (q querier) Select(_ context.Context, _ bool, _ *storage.SelectHints, matchers ...*labels.Matcher) storage.SeriesSet {
+// Select trims to the hints as the TSDB does: what a selector cannot need is not there.
+func (q querier) Select(_ context.Context, _ bool, hints *storage.SelectHints, matchers ...*labels.Matcher) storage.SeriesSet {
 	set := &seriesSet{at: -1}
+	mint, maxt := q.mint, q.maxt
+	if hints != nil {
+		mint, maxt = hints.Start, hints.End
+	}
 next:
 	for _, one := range q.data {
 		for _, matcher := range matchers {
@@ -216,8 +221,8 @@ next:
 				continue next
 			}
 		}
-		first := sort.Search(len(one.samples), func(i int) bool { return one.samples[i].T() >= q.mint })
-		last := sort.Search(len(one.samples), func(i int) bool { return one.samples[i].T() > q.maxt })
+		first := sort.Search(len(one.samples), func(i int) bool { return one.samples[i].T() >= mint })
+		last := sort.Search(len(one.samples), func(i int) bool { return one.samples[i].T() > maxt })
 		if first < last {
 			set.list = append(set.list, storage.NewListSeries(one.labels, one.samples[first:last]))
 		}
