@@ -6,8 +6,12 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, flock};
+
+/// How long to wait for a lock that somebody holds.
+const LOCK_PATIENCE: Duration = Duration::from_millis(300);
 
 /// How a file is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,7 +155,14 @@ impl Io for DiskIo {
             .create(true)
             .truncate(false)
             .open(path)?;
-        flock(&file, FlockOperation::NonBlockingLockExclusive)?;
+        // A process that is just ending, or a child of it that is just being started, may hold the lock for a moment more.
+        let deadline = Instant::now() + LOCK_PATIENCE;
+        while let Err(error) = flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            if error != rustix::io::Errno::WOULDBLOCK || Instant::now() >= deadline {
+                return Err(error.into());
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
         Ok(Arc::new(DiskFile(file)))
     }
 }

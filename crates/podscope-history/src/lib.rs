@@ -97,6 +97,7 @@ mod gather;
 mod group;
 mod head;
 pub mod io;
+mod maintain;
 mod plan;
 mod recover;
 mod retention;

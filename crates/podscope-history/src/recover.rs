@@ -16,6 +16,8 @@ use crate::wal::{self, Event};
 use crate::writer::Writer;
 use crate::{HistoryError, Lost, Options, Recovery, segment};
 
+pub(crate) const LOCK_FILE: &str = "lock";
+pub(crate) const LEAF_ID_FILE: &str = "leaf-id";
 /// Kept beside the logs: at most this many files of cut-off bytes.
 const CUT_FILES: usize = 4;
 
@@ -46,7 +48,7 @@ pub(crate) fn recover(options: &Options, io: &dyn Io) -> Result<(Parts, Recovery
             Err(_) => return Err(failed("make the directory", error)),
         },
     };
-    let lock = match io.lock(&dir.join("lock")) {
+    let lock = match io.lock(&dir.join(LOCK_FILE)) {
         Ok(lock) => Some(lock),
         Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
             return Err(HistoryError::Locked { dir: dir.to_owned() });
@@ -114,8 +116,8 @@ pub(crate) fn recover(options: &Options, io: &dyn Io) -> Result<(Parts, Recovery
 
 /// The store's id: read, or made and kept.
 fn leaf_id(dir: &Path, io: &dyn Io, names: &[String], recovery: &mut Recovery) -> String {
-    let path = dir.join("leaf-id");
-    if names.iter().any(|name| name == "leaf-id")
+    let path = dir.join(LEAF_ID_FILE);
+    if names.iter().any(|name| name == LEAF_ID_FILE)
         && let Ok(bytes) = io::read_file(io, &path)
         && let Ok(text) = std::str::from_utf8(&bytes)
     {

@@ -130,6 +130,7 @@ impl History {
     fn forget_series(&self) {
         // Under the writer's lock no row can bring a series back between the look and the removal.
         let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let _naming = self.naming.write().unwrap_or_else(PoisonError::into_inner);
         let view = writer.view();
         let mut used = rustc_hash::FxHashSet::default();
         for index in view.segments.iter().filter_map(|segment| segment.loaded()) {

@@ -2,6 +2,7 @@
 
 mod damage;
 mod faults;
+mod format;
 mod kill;
 mod model;
 mod power_cut;
