@@ -52,7 +52,12 @@ pub enum QueryError {
         "the query answers {series} series; {points} points each are {cells} values and the panel may have {max}; \
          aggregate (sum by, avg by), take the top few (topk), or select fewer"
     )]
-    TooManyCells { series: u64, points: u64, cells: u64, max: u64 },
+    TooManyCells {
+        series: u64,
+        points: u64,
+        cells: u64,
+        max: u64,
+    },
     /// An alert must not decide on part of the fleet.
     #[error("{notice}; that is below the completeness this data source demands of alerts ({threshold})")]
     Incomplete { notice: String, threshold: f64 },
@@ -131,7 +136,10 @@ mod tests {
     #[test]
     fn a_fault_of_the_asker_is_downstream_and_a_fault_of_ours_is_not() {
         assert_eq!(QueryError::EmptyExpression.source_kind(), ErrorSource::Downstream);
-        assert_eq!(QueryError::Fleet(FleetError::NoTargets).source_kind(), ErrorSource::Downstream);
+        assert_eq!(
+            QueryError::Fleet(FleetError::NoTargets).source_kind(),
+            ErrorSource::Downstream
+        );
         assert_eq!(QueryError::Stopped.source_kind(), ErrorSource::Plugin);
     }
 
@@ -141,7 +149,12 @@ mod tests {
             QueryError::EmptyExpression,
             QueryError::Stopped,
             QueryError::Fleet(FleetError::NoTargets),
-            QueryError::TooManyCells { series: 1, points: 60, cells: 60, max: 1 },
+            QueryError::TooManyCells {
+                series: 1,
+                points: 60,
+                cells: 60,
+                max: 1,
+            },
         ];
         for error in errors {
             assert!(error.status() >= 400, "{error}");

@@ -21,7 +21,11 @@ pub async fn check(instance: &Instance) -> Health {
     let now_ms = now_ms();
     let nodes = instance.fleet.inventory().await;
     let (ok, message) = sentence(&nodes, instance.settings.completeness, now_ms);
-    Health { ok, message, details: details(&nodes, now_ms) }
+    Health {
+        ok,
+        message,
+        details: details(&nodes, now_ms),
+    }
 }
 
 fn now_ms() -> i64 {
@@ -33,24 +37,32 @@ fn sentence(nodes: &[NodeStatus], threshold: f64, now_ms: i64) -> (bool, String)
     if nodes.is_empty() {
         return (
             false,
-            "no agents are configured; add the URL of at least one agent or hub, such as http://node1:9477".to_owned(),
+            "no agents are configured; add the URL of at least one agent or hub, such as http://node1:9477"
+                .to_owned(),
         );
     }
-    let failed: Vec<(&NodeStatus, &ApiError)> =
-        nodes.iter().filter_map(|node| node.info.as_ref().err().map(|error| (node, error))).collect();
+    let failed: Vec<(&NodeStatus, &ApiError)> = nodes
+        .iter()
+        .filter_map(|node| node.info.as_ref().err().map(|error| (node, error)))
+        .collect();
     let answered = nodes.len() - failed.len();
     if failed.is_empty() {
         return all_answered(nodes, now_ms);
     }
     let what = worst(&failed);
     if answered == 0 {
-        let who = if nodes.len() == 1 { "the agent does not answer".to_owned() } else {
+        let who = if nodes.len() == 1 {
+            "the agent does not answer".to_owned()
+        } else {
             format!("none of the {} agents answers", nodes.len())
         };
         return (false, format!("{who}; {what}"));
     }
     let enough = answered as f64 / nodes.len() as f64 >= threshold;
-    (enough, format!("{answered} of {} agents answer; {what}", nodes.len()))
+    (
+        enough,
+        format!("{answered} of {} agents answer; {what}", nodes.len()),
+    )
 }
 
 /// The failure that most of the silent share, told by its first node. A failure that a setting cures comes first: it
@@ -63,10 +75,17 @@ fn worst(failed: &[(&NodeStatus, &ApiError)]) -> String {
             ApiErrorKind::WrongInstance => 1,
             _ => 2,
         };
-        groups.entry((weight, entry.1.kind as u8)).or_default().push(entry);
+        groups
+            .entry((weight, entry.1.kind as u8))
+            .or_default()
+            .push(entry);
     }
-    let Some(group) = groups.values().max_by_key(|group| group.len()) else { return String::new() };
-    let Some((node, error)) = group.first() else { return String::new() };
+    let Some(group) = groups.values().max_by_key(|group| group.len()) else {
+        return String::new();
+    };
+    let Some((node, error)) = group.first() else {
+        return String::new();
+    };
     let others: Vec<&str> = failed
         .iter()
         .filter(|(other, _)| other.url != node.url)
@@ -77,13 +96,21 @@ fn worst(failed: &[(&NodeStatus, &ApiError)]) -> String {
         let named = others.iter().take(4).copied().collect::<Vec<_>>().join(", ");
         let more = others.len().saturating_sub(4);
         text.push_str(&format!(" (also silent: {named}"));
-        text.push_str(&if more > 0 { format!(" and {more} more)") } else { ")".to_owned() });
+        text.push_str(&if more > 0 {
+            format!(" and {more} more)")
+        } else {
+            ")".to_owned()
+        });
     }
     text
 }
 
 fn all_answered(nodes: &[NodeStatus], now_ms: i64) -> (bool, String) {
-    let infos = || nodes.iter().filter_map(|node| node.info.as_ref().ok().map(|info| (node, info)));
+    let infos = || {
+        nodes
+            .iter()
+            .filter_map(|node| node.info.as_ref().ok().map(|info| (node, info)))
+    };
     if let Some((node, info)) = infos().find(|(_, info)| !compatible(&info.version)) {
         return (
             false,
@@ -108,8 +135,15 @@ fn all_answered(nodes: &[NodeStatus], now_ms: i64) -> (bool, String) {
     }
     let series: u64 = infos().map(|(_, info)| info.series).sum();
     let gpus: usize = infos().map(|(_, info)| info.gpus.len()).sum();
-    let who = if nodes.len() == 1 { "the agent answers".to_owned() } else { format!("all {} agents answer", nodes.len()) };
-    (true, format!("{who}: {series} series, {gpus} GPUs, version {OWN_VERSION}"))
+    let who = if nodes.len() == 1 {
+        "the agent answers".to_owned()
+    } else {
+        format!("all {} agents answer", nodes.len())
+    };
+    (
+        true,
+        format!("{who}: {series} series, {gpus} GPUs, version {OWN_VERSION}"),
+    )
 }
 
 /// The same major and minor version speak the same protocol.
@@ -133,7 +167,11 @@ fn details(nodes: &[NodeStatus], now_ms: i64) -> Value {
         })
         .collect();
     lines.sort_by_key(|(ok, _)| *ok);
-    let verbose: Vec<String> = lines.iter().take(LINES).map(|(_, line)| text_line(line)).collect();
+    let verbose: Vec<String> = lines
+        .iter()
+        .take(LINES)
+        .map(|(_, line)| text_line(line))
+        .collect();
     json!({
         "expected": nodes.len(),
         "answered": nodes.iter().filter(|node| node.info.is_ok()).count(),
@@ -163,8 +201,17 @@ fn text_line(line: &Value) -> String {
     let name = text("instance");
     if line["ok"] == json!(true) {
         let failed = line["failedCollectors"].as_array().map_or(0, Vec::len);
-        let failed = if failed > 0 { format!(", {failed} collectors fail") } else { String::new() };
-        format!("{name}: {} series, {} GPUs, version {}{failed}", line["series"], line["gpus"], text("version"))
+        let failed = if failed > 0 {
+            format!(", {failed} collectors fail")
+        } else {
+            String::new()
+        };
+        format!(
+            "{name}: {} series, {} GPUs, version {}{failed}",
+            line["series"],
+            line["gpus"],
+            text("version")
+        )
     } else {
         format!("{name}: {}", text("error"))
     }
@@ -192,7 +239,11 @@ mod tests {
     }
 
     fn node(name: &str, info: Result<NodeInfo, ApiError>) -> NodeStatus {
-        NodeStatus { instance: name.to_owned(), url: format!("http://{name}"), info }
+        NodeStatus {
+            instance: name.to_owned(),
+            url: format!("http://{name}"),
+            info,
+        }
     }
 
     fn silent(name: &str, kind: ApiErrorKind, message: &str) -> NodeStatus {
@@ -205,22 +256,49 @@ mod tests {
         assert!(!ok && text.contains("add the URL"), "{text}");
 
         let (ok, text) = sentence(&[node("a", Ok(info(OWN_VERSION)))], 0.9, 0);
-        assert_eq!((ok, text.as_str()), (true, &*format!("the agent answers: 7 series, 0 GPUs, version {OWN_VERSION}")));
+        assert_eq!(
+            (ok, text.as_str()),
+            (
+                true,
+                &*format!("the agent answers: 7 series, 0 GPUs, version {OWN_VERSION}")
+            )
+        );
 
-        let refused = || silent("b", ApiErrorKind::Unreachable, "connection refused; start the agent");
+        let refused = || {
+            silent(
+                "b",
+                ApiErrorKind::Unreachable,
+                "connection refused; start the agent",
+            )
+        };
         let (ok, text) = sentence(&[refused()], 0.9, 0);
-        assert_eq!((ok, text.as_str()), (false, "the agent does not answer; b: connection refused; start the agent"));
+        assert_eq!(
+            (ok, text.as_str()),
+            (
+                false,
+                "the agent does not answer; b: connection refused; start the agent"
+            )
+        );
 
         let half = [node("a", Ok(info(OWN_VERSION))), refused()];
         assert!(!sentence(&half, 0.9, 0).0);
         let (ok, text) = sentence(&half, 0.5, 0);
-        assert_eq!((ok, text.as_str()), (true, "1 of 2 agents answer; b: connection refused; start the agent"));
+        assert_eq!(
+            (ok, text.as_str()),
+            (
+                true,
+                "1 of 2 agents answer; b: connection refused; start the agent"
+            )
+        );
 
         let (ok, text) = sentence(&[node("a", Ok(info("9.9.0")))], 0.9, 0);
         assert!(!ok && text.contains("version 9.9.0"), "{text}");
 
         let (ok, text) = sentence(&[node("a", Ok(info(OWN_VERSION)))], 0.9, 60_000);
-        assert!(ok && text.contains("clock of a differs from this machine's by 60 s"), "{text}");
+        assert!(
+            ok && text.contains("clock of a differs from this machine's by 60 s"),
+            "{text}"
+        );
     }
 
     #[test]
@@ -232,15 +310,29 @@ mod tests {
         ];
         let (ok, text) = sentence(&nodes, 0.9, 0);
         assert!(!ok);
-        assert_eq!(text, "none of the 3 agents answers; b: refused our token (also silent: a, c)");
+        assert_eq!(
+            text,
+            "none of the 3 agents answers; b: refused our token (also silent: a, c)"
+        );
     }
 
     #[test]
     fn the_details_list_the_silent_first() {
-        let nodes = [node("a", Ok(info(OWN_VERSION))), silent("b", ApiErrorKind::Timeout, "no answer in 10 s")];
+        let nodes = [
+            node("a", Ok(info(OWN_VERSION))),
+            silent("b", ApiErrorKind::Timeout, "no answer in 10 s"),
+        ];
         let details = details(&nodes, 0);
         assert_eq!(details["nodes"][0]["instance"], "b");
-        assert_eq!((&details["expected"], &details["answered"]), (&json!(2), &json!(1)));
-        assert!(details["verboseMessage"].as_str().expect("text").starts_with("b: no answer in 10 s\na: 7 series"));
+        assert_eq!(
+            (&details["expected"], &details["answered"]),
+            (&json!(2), &json!(1))
+        );
+        assert!(
+            details["verboseMessage"]
+                .as_str()
+                .expect("text")
+                .starts_with("b: no answer in 10 s\na: 7 series")
+        );
     }
 }

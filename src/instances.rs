@@ -1,6 +1,7 @@
 //! One fleet per data source: connections, lists and circuits live as long as its settings do.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -8,7 +9,7 @@ use podscope_fanout::Fleet;
 use podscope_model::leaf::MetricInfo;
 
 use crate::error::QueryError;
-use crate::request::Context;
+use crate::request::{Context, DataSource};
 use crate::settings::Settings;
 
 /// How long the metrics' collection intervals are good before they are asked for again, behind the query's back.
@@ -41,7 +42,12 @@ impl Instance {
     /// A setting that cannot be used.
     pub fn new(settings: Settings) -> Result<Self, QueryError> {
         let fleet = Fleet::new(settings.fleet_config())?;
-        Ok(Self { settings, fleet, counts: Mutex::default(), metadata: tokio::sync::Mutex::default() })
+        Ok(Self {
+            settings,
+            fleet,
+            counts: Mutex::default(),
+            metadata: tokio::sync::Mutex::default(),
+        })
     }
 
     /// How many series an expression answered when it was last asked.
@@ -96,8 +102,19 @@ pub struct Instances {
 
 #[derive(Debug)]
 struct Slot {
-    updated_ms: i64,
+    fingerprint: u64,
     instance: Arc<Instance>,
+}
+
+/// Changes with every save, and with everything the settings are read from: a data source is also replaced by
+/// provisioning, restored from a backup, or served by a host that keeps no time.
+fn fingerprint(source: &DataSource) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (source.updated_ms, &source.url, &source.json).hash(&mut hasher);
+    let mut secrets: Vec<_> = source.secrets.iter().collect();
+    secrets.sort();
+    secrets.hash(&mut hasher);
+    hasher.finish()
 }
 
 impl Instances {
@@ -108,28 +125,37 @@ impl Instances {
     pub fn get(&self, context: &Context) -> Result<Arc<Instance>, QueryError> {
         let source = context.datasource.as_ref().ok_or(QueryError::NoDataSource)?;
         let key = (context.org_id, source.uid.clone());
+        let fingerprint = fingerprint(source);
         let mut by_source = self.by_source.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(slot) = by_source.get(&key)
-            && slot.updated_ms == source.updated_ms
+            && slot.fingerprint == fingerprint
         {
             return Ok(Arc::clone(&slot.instance));
         }
         let instance = Arc::new(Instance::new(Settings::read(source)?)?);
-        by_source.insert(key, Slot { updated_ms: source.updated_ms, instance: Arc::clone(&instance) });
+        by_source.insert(
+            key,
+            Slot {
+                fingerprint,
+                instance: Arc::clone(&instance),
+            },
+        );
         Ok(instance)
     }
 
     /// Requests to agents under way, over all data sources.
     pub fn in_flight(&self) -> usize {
         let by_source = self.by_source.lock().unwrap_or_else(PoisonError::into_inner);
-        by_source.values().map(|slot| slot.instance.fleet.in_flight()).sum()
+        by_source
+            .values()
+            .map(|slot| slot.instance.fleet.in_flight())
+            .sum()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::request::DataSource;
 
     fn context(updated_ms: i64) -> Context {
         let datasource = DataSource {
@@ -138,7 +164,11 @@ mod tests {
             updated_ms,
             ..DataSource::default()
         };
-        Context { org_id: 1, datasource: Some(datasource), ..Context::default() }
+        Context {
+            org_id: 1,
+            datasource: Some(datasource),
+            ..Context::default()
+        }
     }
 
     #[test]
@@ -147,13 +177,25 @@ mod tests {
         let first = instances.get(&context(1)).expect("valid");
         assert!(Arc::ptr_eq(&first, &instances.get(&context(1)).expect("valid")));
         assert!(!Arc::ptr_eq(&first, &instances.get(&context(2)).expect("valid")));
-        let other_org = Context { org_id: 2, ..context(1) };
+        let mut new_token = context(2);
+        let source = new_token.datasource.as_mut().expect("has one");
+        source.secrets.insert("token".to_owned(), "new".to_owned());
+        let second = instances.get(&context(2)).expect("valid");
+        assert!(!Arc::ptr_eq(&second, &instances.get(&new_token).expect("valid")));
+        let first = instances.get(&context(1)).expect("valid");
+        let other_org = Context {
+            org_id: 2,
+            ..context(1)
+        };
         assert!(!Arc::ptr_eq(&first, &instances.get(&other_org).expect("valid")));
     }
 
     #[test]
     fn a_request_without_a_data_source_says_so() {
-        assert!(matches!(Instances::default().get(&Context::default()), Err(QueryError::NoDataSource)));
+        assert!(matches!(
+            Instances::default().get(&Context::default()),
+            Err(QueryError::NoDataSource)
+        ));
     }
 
     #[tokio::test]

@@ -39,9 +39,15 @@ impl Metrics {
             Some(ErrorSource::Downstream) => add(&self.errors_downstream, 1),
             Some(ErrorSource::Plugin) => add(&self.errors_plugin, 1),
         }
-        add(&self.duration_us, u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX));
+        add(
+            &self.duration_us,
+            u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX),
+        );
         let ms = elapsed.as_secs_f64() * 1000.0;
-        let at = BOUNDS_MS.iter().position(|bound| ms <= *bound as f64).unwrap_or(BOUNDS_MS.len());
+        let at = BOUNDS_MS
+            .iter()
+            .position(|bound| ms <= *bound as f64)
+            .unwrap_or(BOUNDS_MS.len());
         add(&self.buckets[at], 1);
     }
 
@@ -74,12 +80,21 @@ impl Metrics {
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let mut one = |name: &str, kind: &str, help: &str, samples: &[(&str, u64)]| {
             // Writing to a String cannot fail.
-            let _ok = write!(out, "# HELP podscope_plugin_{name} {help}\n# TYPE podscope_plugin_{name} {kind}\n").is_ok();
+            let _ok = write!(
+                out,
+                "# HELP podscope_plugin_{name} {help}\n# TYPE podscope_plugin_{name} {kind}\n"
+            )
+            .is_ok();
             for (labels, value) in samples {
                 let _ok = writeln!(out, "podscope_plugin_{name}{labels} {value}").is_ok();
             }
         };
-        one("queries_total", "counter", "Queries answered, with data or an error.", &[("", get(&self.queries))]);
+        one(
+            "queries_total",
+            "counter",
+            "Queries answered, with data or an error.",
+            &[("", get(&self.queries))],
+        );
         one(
             "query_errors_total",
             "counter",
@@ -101,14 +116,24 @@ impl Metrics {
             "Queries whose step was widened to fit the cell budget.",
             &[("", get(&self.widened))],
         );
-        one("resource_requests_total", "counter", "Resource requests.", &[("", get(&self.resources))]);
+        one(
+            "resource_requests_total",
+            "counter",
+            "Resource requests.",
+            &[("", get(&self.resources))],
+        );
         one(
             "resource_errors_total",
             "counter",
             "Resource requests answered with an error.",
             &[("", get(&self.resource_errors))],
         );
-        one("health_checks_total", "counter", "Health checks.", &[("", get(&self.health_checks))]);
+        one(
+            "health_checks_total",
+            "counter",
+            "Health checks.",
+            &[("", get(&self.health_checks))],
+        );
         one(
             "agent_requests_in_flight",
             "gauge",
@@ -125,7 +150,9 @@ impl Metrics {
         let mut total = 0;
         for (at, bucket) in self.buckets.iter().enumerate() {
             total += bucket.load(Ordering::Relaxed);
-            let bound = BOUNDS_MS.get(at).map_or("+Inf".to_owned(), |ms| (*ms as f64 / 1000.0).to_string());
+            let bound = BOUNDS_MS
+                .get(at)
+                .map_or("+Inf".to_owned(), |ms| (*ms as f64 / 1000.0).to_string());
             text.push_str(&format!("{name}_bucket{{le=\"{bound}\"}} {total}\n"));
         }
         let seconds = self.duration_us.load(Ordering::Relaxed) as f64 / 1e6;
@@ -153,7 +180,10 @@ mod tests {
             "podscope_plugin_query_duration_seconds_count 2",
             "podscope_plugin_agent_requests_in_flight 2",
         ] {
-            assert!(text.lines().any(|found| found == line), "{line} is missing in\n{text}");
+            assert!(
+                text.lines().any(|found| found == line),
+                "{line} is missing in\n{text}"
+            );
         }
     }
 }

@@ -32,17 +32,29 @@ impl Plugin {
         let ref_ids: Vec<String> = request.queries.iter().map(|query| query.ref_id.clone()).collect();
         let instance = match self.instances.get(&request.context) {
             Ok(instance) => instance,
-            Err(error) => return ref_ids.into_iter().map(|ref_id| (ref_id, Err(error.clone()))).collect(),
+            Err(error) => {
+                return ref_ids
+                    .into_iter()
+                    .map(|ref_id| (ref_id, Err(error.clone())))
+                    .collect();
+            }
         };
         let asked = Arc::new(query::Asked::new(&request));
         // A task each: they run on all cores, and a panic in one is that one's error.
         let mut tasks = JoinSet::new();
         for (at, raw) in request.queries.into_iter().enumerate() {
-            let (instance, asked, metrics) = (Arc::clone(&instance), Arc::clone(&asked), Arc::clone(&self.metrics));
+            let (instance, asked, metrics) = (
+                Arc::clone(&instance),
+                Arc::clone(&asked),
+                Arc::clone(&self.metrics),
+            );
             tasks.spawn(async move {
                 let started = Instant::now();
                 let answer = query::run(&instance, &asked, &raw, &metrics).await;
-                metrics.query(started.elapsed(), answer.as_ref().err().map(QueryError::source_kind));
+                metrics.query(
+                    started.elapsed(),
+                    answer.as_ref().err().map(QueryError::source_kind),
+                );
                 (at, answer)
             });
         }
@@ -59,7 +71,10 @@ impl Plugin {
             .zip(answers)
             .map(|(ref_id, answer)| {
                 let frames = answer.map(|mut answer| {
-                    answer.frames.iter_mut().for_each(|frame| frame.ref_id.clone_from(&ref_id));
+                    answer
+                        .frames
+                        .iter_mut()
+                        .for_each(|frame| frame.ref_id.clone_from(&ref_id));
                     answer.frames
                 });
                 if let Err(error) = &frames {
@@ -75,7 +90,11 @@ impl Plugin {
         self.metrics.health_check();
         match self.instances.get(context) {
             Ok(instance) => health::check(&instance).await,
-            Err(error) => Health { ok: false, message: error.text(), details: serde_json::json!({}) },
+            Err(error) => Health {
+                ok: false,
+                message: error.text(),
+                details: serde_json::json!({}),
+            },
         }
     }
 

@@ -63,14 +63,19 @@ impl QueryRequest {
 
     /// Whether the answer goes into a server-side expression (reduce, math, threshold).
     pub fn from_expression(&self) -> bool {
-        self.header("X-Grafana-From-Expr").is_some_and(|value| value == "true")
+        self.header("X-Grafana-From-Expr")
+            .is_some_and(|value| value == "true")
     }
 
     /// A header that Grafana forwards; it prefixes most of them with `http_`.
     fn header(&self, name: &str) -> Option<&str> {
         self.headers
             .iter()
-            .find(|(key, _)| key.strip_prefix("http_").unwrap_or(key).eq_ignore_ascii_case(name))
+            .find(|(key, _)| {
+                key.strip_prefix("http_")
+                    .unwrap_or(key)
+                    .eq_ignore_ascii_case(name)
+            })
             .map(|(_, value)| value.as_str())
     }
 }
@@ -137,13 +142,19 @@ mod tests {
             ..DataSource::default()
         };
         let printed = format!("{source:?}");
-        assert!(printed.contains("podscope") && !printed.contains("hunter2"), "{printed}");
+        assert!(
+            printed.contains("podscope") && !printed.contains("hunter2"),
+            "{printed}"
+        );
     }
 
     #[test]
     fn an_expression_is_known_by_its_header_whatever_the_case() {
         let headers = HashMap::from([("http_X-Grafana-From-Expr".to_owned(), "true".to_owned())]);
-        let request = QueryRequest { headers, ..QueryRequest::default() };
+        let request = QueryRequest {
+            headers,
+            ..QueryRequest::default()
+        };
         assert!(request.from_expression() && !request.from_alert());
     }
 }

@@ -64,7 +64,13 @@ impl Settings {
     pub fn read(source: &DataSource) -> Result<Self, SettingsError> {
         let object = object(&source.json)?;
         let read = Reader { object: &object };
-        let secret = |key: &str| source.secrets.get(key).filter(|text| !text.trim().is_empty()).cloned();
+        let secret = |key: &str| {
+            source
+                .secrets
+                .get(key)
+                .filter(|text| !text.trim().is_empty())
+                .cloned()
+        };
         let timeout = read.millis("timeoutMs", 10_000, 100)?;
         let defaults = Limits::default();
         Ok(Self {
@@ -73,7 +79,8 @@ impl Settings {
             connect_timeout: read.millis("connectTimeoutMs", 1_000, 10)?,
             completeness: read.share("completeness", 0.9)?,
             max_cells: read.whole("maxCells", 100_000)?,
-            lookback_ms: i64::try_from(read.millis("lookbackMs", 300_000, 1)?.as_millis()).unwrap_or(i64::MAX),
+            lookback_ms: i64::try_from(read.millis("lookbackMs", 300_000, 1)?.as_millis())
+                .unwrap_or(i64::MAX),
             min_interval_ms: read.interval("timeInterval", 1_000)?,
             limits: Limits {
                 max_samples: read.whole("maxSamples", defaults.max_samples)?,
@@ -128,7 +135,10 @@ struct Reader<'a> {
 }
 
 fn bad(key: impl Into<String>, problem: impl Into<String>) -> SettingsError {
-    SettingsError::Key { key: key.into(), problem: problem.into() }
+    SettingsError::Key {
+        key: key.into(),
+        problem: problem.into(),
+    }
 }
 
 impl Reader<'_> {
@@ -142,7 +152,9 @@ impl Reader<'_> {
     }
 
     fn number(&self, key: &str) -> Result<Option<f64>, SettingsError> {
-        let Some(value) = self.get(key) else { return Ok(None) };
+        let Some(value) = self.get(key) else {
+            return Ok(None);
+        };
         let number = match value {
             Value::Number(number) => number.as_f64(),
             Value::String(text) => text.trim().parse().ok(),
@@ -158,14 +170,20 @@ impl Reader<'_> {
         match self.number(key)? {
             None => Ok(default),
             Some(number) if number >= 0.0 && number.fract() == 0.0 && number < 1e15 => Ok(number as u64),
-            Some(number) => Err(bad(key, format!("must be a whole number of 0 or more, it is {number}"))),
+            Some(number) => Err(bad(
+                key,
+                format!("must be a whole number of 0 or more, it is {number}"),
+            )),
         }
     }
 
     fn millis(&self, key: &str, default: u64, least: u64) -> Result<Duration, SettingsError> {
         let millis = self.whole(key, default)?;
         if millis < least {
-            return Err(bad(key, format!("must be at least {least} (milliseconds), it is {millis}")));
+            return Err(bad(
+                key,
+                format!("must be at least {least} (milliseconds), it is {millis}"),
+            ));
         }
         Ok(Duration::from_millis(millis))
     }
@@ -179,10 +197,18 @@ impl Reader<'_> {
     }
 
     fn interval(&self, key: &str, default: i64) -> Result<i64, SettingsError> {
-        let Some(value) = self.get(key) else { return Ok(default) };
-        let text = value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
-        duration::parse_interval(&text)
-            .ok_or_else(|| bad(key, format!("must be a duration such as 15s or 1m, it is {value}")))
+        let Some(value) = self.get(key) else {
+            return Ok(default);
+        };
+        let text = value
+            .as_str()
+            .map_or_else(|| value.to_string(), ToOwned::to_owned);
+        duration::parse_interval(&text).ok_or_else(|| {
+            bad(
+                key,
+                format!("must be a duration such as 15s or 1m, it is {value}"),
+            )
+        })
     }
 
     fn flag(&self, key: &str) -> Result<bool, SettingsError> {
@@ -209,7 +235,10 @@ impl Reader<'_> {
         }
         let lines = self.get("urls").and_then(Value::as_str).unwrap_or_default();
         let lines = lines.split(['\n', ',']).enumerate().map(|(at, line)| {
-            (format!("urls[{at}]"), line.split_once('#').map_or(line, |(before, _)| before))
+            (
+                format!("urls[{at}]"),
+                line.split_once('#').map_or(line, |(before, _)| before),
+            )
         });
         for (key, line) in lines.chain([("url".to_owned(), own_url)]) {
             let url = line.trim();
@@ -222,7 +251,12 @@ impl Reader<'_> {
 
     fn tls(&self, secret: impl Fn(&str) -> Option<String>) -> Result<TlsConfig, SettingsError> {
         let needed = |flag: &str, key: &str| {
-            secret(key).ok_or_else(|| bad(flag, format!("is set, but the secret `{key}` is empty; paste the PEM text")))
+            secret(key).ok_or_else(|| {
+                bad(
+                    flag,
+                    format!("is set, but the secret `{key}` is empty; paste the PEM text"),
+                )
+            })
         };
         let ca_pem = match self.flag("tlsAuthWithCACert")? {
             true => Some(needed("tlsAuthWithCACert", "tlsCACert")?),
@@ -240,7 +274,10 @@ impl Reader<'_> {
             client_cert_pem,
             client_key_pem,
             skip_verify: self.flag("tlsSkipVerify")?,
-            server_name: self.get("serverName").and_then(Value::as_str).map(|name| name.trim().to_owned()),
+            server_name: self
+                .get("serverName")
+                .and_then(Value::as_str)
+                .map(|name| name.trim().to_owned()),
         })
     }
 }
@@ -251,21 +288,38 @@ fn target(key: &str, value: &Value) -> Result<Option<TargetSpec>, SettingsError>
         Value::String(url) if url.trim().is_empty() => return Ok(None),
         Value::String(url) => return Ok(Some(TargetSpec::new(checked_url(key, url.trim())?))),
         Value::Object(object) => object,
-        other => return Err(bad(key, format!("must be an object with a url, it is {}", kind(other)))),
+        other => {
+            return Err(bad(
+                key,
+                format!("must be an object with a url, it is {}", kind(other)),
+            ));
+        }
     };
-    let text = |name: &str| object.get(name).and_then(Value::as_str).map(str::trim).filter(|text| !text.is_empty());
+    let text = |name: &str| {
+        object
+            .get(name)
+            .and_then(Value::as_str)
+            .map(str::trim)
+            .filter(|text| !text.is_empty())
+    };
     let Some(url) = text("url") else { return Ok(None) };
     let mut labels = BTreeMap::new();
     if let Some(list) = object.get("labels").filter(|list| !list.is_null()) {
-        let list = list.as_object().ok_or_else(|| bad(format!("{key}.labels"), "must be an object of texts"))?;
+        let list = list
+            .as_object()
+            .ok_or_else(|| bad(format!("{key}.labels"), "must be an object of texts"))?;
         for (name, value) in list {
             if !label_name(name) {
                 return Err(bad(
                     format!("{key}.labels"),
-                    format!("has the name {name:?}; a label name is letters, digits and _, and no digit first"),
+                    format!(
+                        "has the name {name:?}; a label name is letters, digits and _, and no digit first"
+                    ),
                 ));
             }
-            let value = value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
+            let value = value
+                .as_str()
+                .map_or_else(|| value.to_string(), ToOwned::to_owned);
             labels.insert(name.clone(), value);
         }
     }
@@ -278,22 +332,31 @@ fn target(key: &str, value: &Value) -> Result<Option<TargetSpec>, SettingsError>
 
 fn label_name(name: &str) -> bool {
     let mut letters = name.chars();
-    letters.next().is_some_and(|first| first.is_ascii_alphabetic() || first == '_')
+    letters
+        .next()
+        .is_some_and(|first| first.is_ascii_alphabetic() || first == '_')
         && letters.all(|letter| letter.is_ascii_alphanumeric() || letter == '_')
 }
 
 fn checked_url(key: &str, url: &str) -> Result<String, SettingsError> {
     if !url.contains("://") {
-        return Err(bad(key, format!("is {url:?}, which lacks its scheme; write http://{url} or https://{url}")));
+        return Err(bad(
+            key,
+            format!("is {url:?}, which lacks its scheme; write http://{url} or https://{url}"),
+        ));
     }
-    let parsed: http::Uri =
-        url.parse().map_err(|error| bad(key, format!("is {url:?}, which is not a URL: {error}")))?;
+    let parsed: http::Uri = url
+        .parse()
+        .map_err(|error| bad(key, format!("is {url:?}, which is not a URL: {error}")))?;
     match (parsed.scheme_str(), parsed.host()) {
         (Some("http" | "https"), Some(host)) if !host.is_empty() => Ok(url.trim_end_matches('/').to_owned()),
         (Some("http" | "https"), _) => Err(bad(key, format!("is {url:?}, which names no host"))),
         (scheme, _) => Err(bad(
             key,
-            format!("is {url:?}; agents speak http and https, not {}", scheme.unwrap_or_default()),
+            format!(
+                "is {url:?}; agents speak http and https, not {}",
+                scheme.unwrap_or_default()
+            ),
         )),
     }
 }

@@ -16,7 +16,11 @@ pub(crate) struct Cluster {
 impl Cluster {
     /// The `targets` of a data source.
     pub(crate) fn targets(&self) -> Vec<Value> {
-        self.cluster.iter().flat_map(SimCluster::targets).map(|target| json!(target)).collect()
+        self.cluster
+            .iter()
+            .flat_map(SimCluster::targets)
+            .map(|target| json!(target))
+            .collect()
     }
 
     /// The end of its history.
@@ -59,7 +63,11 @@ pub(crate) async fn shared() -> Arc<Cluster> {
 }
 
 fn start() -> Arc<Cluster> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("a runtime");
     let options = SimOptions {
         nodes: 3,
         gpus: 4,
@@ -68,6 +76,11 @@ fn start() -> Arc<Cluster> {
         live: false,
         ..SimOptions::default()
     };
-    let cluster = runtime.block_on(SimCluster::start(options)).expect("a simulated cluster");
-    Arc::new(Cluster { cluster: Some(cluster), runtime: Some(runtime) })
+    let cluster = runtime
+        .block_on(SimCluster::start(options))
+        .expect("a simulated cluster");
+    Arc::new(Cluster {
+        cluster: Some(cluster),
+        runtime: Some(runtime),
+    })
 }

@@ -19,7 +19,12 @@ use super::{Field, Frame, Values};
 #[derive(Debug, thiserror::Error)]
 pub enum EncodeError {
     #[error("frame {frame:?}: field {field:?} has {rows} rows, the first field has {expected}")]
-    Length { frame: String, field: String, rows: usize, expected: usize },
+    Length {
+        frame: String,
+        field: String,
+        rows: usize,
+        expected: usize,
+    },
     #[error("frame {frame:?}: the time {ms} ms does not fit into nanoseconds")]
     Time { frame: String, ms: i64 },
     #[error("frame {frame:?}: writing Arrow")]
@@ -47,8 +52,10 @@ pub fn encode(frame: &Frame) -> Result<Vec<u8>, EncodeError> {
                 expected,
             });
         }
-        let (kind, nullable, column) =
-            column(&field.values).map_err(|ms| EncodeError::Time { frame: frame.name.clone(), ms })?;
+        let (kind, nullable, column) = column(&field.values).map_err(|ms| EncodeError::Time {
+            frame: frame.name.clone(),
+            ms,
+        })?;
         schema_fields.push(ArrowField::new(&field.name, kind, nullable).with_metadata(field_metadata(field)));
         columns.push(column);
     }
@@ -58,7 +65,10 @@ pub fn encode(frame: &Frame) -> Result<Vec<u8>, EncodeError> {
         ("meta".to_owned(), frame.meta.to_json()),
     ]);
     let schema = Arc::new(Schema::new_with_metadata(schema_fields, metadata));
-    write(&schema, columns).map_err(|source| EncodeError::Arrow { frame: frame.name.clone(), source })
+    write(&schema, columns).map_err(|source| EncodeError::Arrow {
+        frame: frame.name.clone(),
+        source,
+    })
 }
 
 fn write(schema: &Arc<Schema>, columns: Vec<ArrayRef>) -> Result<Vec<u8>, ArrowError> {
@@ -85,14 +95,19 @@ fn column(values: &Values) -> Result<(DataType, bool, ArrayRef), i64> {
         }
         Values::Number(cells) => {
             // Without an empty cell the column is declared non-null: a third cheaper for Grafana to read.
-            let nulls = cells.iter().any(|&cell| is_stale(cell)).then(|| {
-                cells.iter().map(|&cell| !is_stale(cell)).collect::<NullBuffer>()
-            });
+            let nulls = cells
+                .iter()
+                .any(|&cell| is_stale(cell))
+                .then(|| cells.iter().map(|&cell| !is_stale(cell)).collect::<NullBuffer>());
             let nullable = nulls.is_some();
             let array = Float64Array::new(ScalarBuffer::from(cells.clone()), nulls);
             (DataType::Float64, nullable, Arc::new(array))
         }
-        Values::Text(cells) => (DataType::Utf8, false, Arc::new(StringArray::from_iter_values(cells))),
+        Values::Text(cells) => (
+            DataType::Utf8,
+            false,
+            Arc::new(StringArray::from_iter_values(cells)),
+        ),
     })
 }
 
@@ -125,7 +140,10 @@ mod tests {
     fn columns_of_unequal_length_are_refused_with_their_names() {
         let frame = Frame::new(vec![Field::time(vec![1, 2]), Field::number("Value", vec![1.0])]);
         let error = encode(&frame).expect_err("two rows beside one");
-        assert_eq!(error.to_string(), r#"frame "": field "Value" has 1 rows, the first field has 2"#);
+        assert_eq!(
+            error.to_string(),
+            r#"frame "": field "Value" has 1 rows, the first field has 2"#
+        );
     }
 
     #[test]

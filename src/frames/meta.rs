@@ -50,11 +50,17 @@ pub struct Notice {
 
 impl Notice {
     pub fn info(text: impl Into<String>) -> Self {
-        Self { severity: Severity::Info, text: text.into() }
+        Self {
+            severity: Severity::Info,
+            text: text.into(),
+        }
     }
 
     pub fn warning(text: impl Into<String>) -> Self {
-        Self { severity: Severity::Warning, text: text.into() }
+        Self {
+            severity: Severity::Warning,
+            text: text.into(),
+        }
     }
 }
 
@@ -87,7 +93,10 @@ impl Meta {
             object.insert("notices".to_owned(), serde_json::json!(self.notices));
         }
         if let Some(visualisation) = self.visualisation {
-            object.insert("preferredVisualisationType".to_owned(), Value::from(visualisation));
+            object.insert(
+                "preferredVisualisationType".to_owned(),
+                Value::from(visualisation),
+            );
         }
         if let Some(executed) = &self.executed {
             object.insert("executedQueryString".to_owned(), Value::from(executed.as_str()));

@@ -64,17 +64,32 @@ pub const VALUE: &str = "Value";
 impl Field {
     /// A time column, in Unix milliseconds.
     pub fn time(times: impl Into<Arc<[i64]>>) -> Self {
-        Self { name: TIME.to_owned(), labels: None, config: FieldConfig::default(), values: Values::Time(times.into()) }
+        Self {
+            name: TIME.to_owned(),
+            labels: None,
+            config: FieldConfig::default(),
+            values: Values::Time(times.into()),
+        }
     }
 
     /// A column of numbers.
     pub fn number(name: impl Into<String>, values: Vec<f64>) -> Self {
-        Self { name: name.into(), labels: None, config: FieldConfig::default(), values: Values::Number(values) }
+        Self {
+            name: name.into(),
+            labels: None,
+            config: FieldConfig::default(),
+            values: Values::Number(values),
+        }
     }
 
     /// A column of text.
     pub fn text(name: impl Into<String>, values: Vec<String>) -> Self {
-        Self { name: name.into(), labels: None, config: FieldConfig::default(), values: Values::Text(values) }
+        Self {
+            name: name.into(),
+            labels: None,
+            config: FieldConfig::default(),
+            values: Values::Text(values),
+        }
     }
 
     /// The same column with labels.
@@ -88,7 +103,10 @@ impl Field {
 impl Frame {
     /// A frame with these columns.
     pub fn new(fields: Vec<Field>) -> Self {
-        Self { fields, ..Self::default() }
+        Self {
+            fields,
+            ..Self::default()
+        }
     }
 
     /// Number of rows; 0 without fields.

@@ -14,11 +14,16 @@ use crate::request::{
 };
 
 pub(super) fn context(context: Option<pluginv2::PluginContext>) -> Context {
-    let Some(context) = context else { return Context::default() };
+    let Some(context) = context else {
+        return Context::default();
+    };
     Context {
         org_id: context.org_id,
         plugin_id: context.plugin_id,
-        user: context.user.map(|user| User { login: user.login, role: user.role }),
+        user: context.user.map(|user| User {
+            login: user.login,
+            role: user.role,
+        }),
         datasource: context.data_source_instance_settings.map(|settings| DataSource {
             uid: settings.uid,
             name: settings.name,
@@ -55,7 +60,9 @@ pub(super) fn query_response(answers: QueryAnswers) -> QueryDataResponse {
     let responses = answers
         .into_iter()
         .map(|(ref_id, answer)| {
-            let response = answer.and_then(|frames| data_response(&frames)).unwrap_or_else(error_response);
+            let response = answer
+                .and_then(|frames| data_response(&frames))
+                .unwrap_or_else(error_response);
             (ref_id, response)
         })
         .collect();
@@ -68,7 +75,11 @@ fn data_response(list: &[Frame]) -> Result<DataResponse, QueryError> {
         .map(|frame| frames::encode(frame).map(Bytes::from))
         .collect::<Result<_, _>>()
         .map_err(QueryError::from)?;
-    Ok(DataResponse { frames, status: 200, ..DataResponse::default() })
+    Ok(DataResponse {
+        frames,
+        status: 200,
+        ..DataResponse::default()
+    })
 }
 
 fn error_response(error: QueryError) -> DataResponse {
@@ -82,7 +93,11 @@ fn error_response(error: QueryError) -> DataResponse {
 
 pub(super) fn resource_request(request: pluginv2::CallResourceRequest) -> ResourceRequest {
     // `url` is the path with the query string; `path` lacks the string.
-    let query = request.url.split_once('?').map_or("", |(_, query)| query).to_owned();
+    let query = request
+        .url
+        .split_once('?')
+        .map_or("", |(_, query)| query)
+        .to_owned();
     let header = |name: &str| {
         request
             .headers
@@ -106,10 +121,16 @@ pub(super) fn resource_request(request: pluginv2::CallResourceRequest) -> Resour
 }
 
 pub(super) fn resource_response(response: ResourceResponse) -> pluginv2::CallResourceResponse {
-    let list = |value: &str| pluginv2::StringList { values: vec![value.to_owned()] };
+    let list = |value: &str| pluginv2::StringList {
+        values: vec![value.to_owned()],
+    };
     let mut headers = HashMap::from([("Content-Type".to_owned(), list(response.content_type))]);
     if let Some(encoding) = response.content_encoding {
         headers.insert("Content-Encoding".to_owned(), list(encoding));
     }
-    pluginv2::CallResourceResponse { code: i32::from(response.status), headers, body: response.body }
+    pluginv2::CallResourceResponse {
+        code: i32::from(response.status),
+        headers,
+        body: response.body,
+    }
 }

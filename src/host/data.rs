@@ -38,7 +38,9 @@ impl UnaryService<QueryDataRequest> for DataServer {
         let plugin = Arc::clone(&self.plugin);
         Box::pin(async move {
             // When Grafana cancels, this future is dropped, and with it everything asked on its behalf.
-            let answers = plugin.query_data(convert::query_request(request.into_inner())).await;
+            let answers = plugin
+                .query_data(convert::query_request(request.into_inner()))
+                .await;
             Ok(tonic::Response::new(convert::query_response(answers)))
         })
     }

@@ -50,7 +50,9 @@ pub(super) struct Life {
 impl Life {
     /// Starts watching; `parent` is the process that started this one.
     pub(super) fn watch(parent: Option<Pid>) -> Self {
-        let life = Self { end: Arc::new(watch::Sender::new(End::NotYet)) };
+        let life = Self {
+            end: Arc::new(watch::Sender::new(End::NotYet)),
+        };
         let watcher = life.clone();
         tokio::spawn(async move {
             let reason = tokio::select! {

@@ -21,7 +21,10 @@ pub(super) struct Socket {
 impl Socket {
     pub(super) fn bind() -> Result<Self, HostError> {
         let parent = std::env::var_os(SOCKET_DIR).map_or_else(std::env::temp_dir, PathBuf::from);
-        let at = |source| HostError::Socket { dir: parent.display().to_string(), source };
+        let at = |source| HostError::Socket {
+            dir: parent.display().to_string(),
+            source,
+        };
         let dir = tempfile::Builder::new()
             .prefix("podscope-")
             .permissions(std::fs::Permissions::from_mode(0o700))
@@ -31,7 +34,11 @@ impl Socket {
         let listener = UnixListener::bind(&path).map_err(at)?;
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).map_err(at)?;
         listener.set_nonblocking(true).map_err(at)?;
-        Ok(Self { listener, path, _dir: dir })
+        Ok(Self {
+            listener,
+            path,
+            _dir: dir,
+        })
     }
 
     /// `core protocol | app protocol | network | address | plugin protocol`, as go-plugin reads it.

@@ -24,7 +24,9 @@ pub(super) fn start() {
 }
 
 fn level(wanted: &str) -> Option<&'static str> {
-    ["error", "warn", "info", "debug", "trace"].into_iter().find(|level| wanted.eq_ignore_ascii_case(level))
+    ["error", "warn", "info", "debug", "trace"]
+        .into_iter()
+        .find(|level| wanted.eq_ignore_ascii_case(level))
 }
 
 /// The SDK is held at `warn` whatever the level: below it, it prints whole requests, decrypted secrets included. So do
@@ -32,9 +34,20 @@ fn level(wanted: &str) -> Option<&'static str> {
 fn filter(wanted: &str) -> String {
     let level = level(wanted).unwrap_or("info");
     let quiet = if level == "error" { "error" } else { "warn" };
-    ["grafana_plugin_sdk", "tonic", "h2", "hyper", "hyper_util", "reqwest", "rustls", "tower"]
-        .iter()
-        .fold(level.to_owned(), |filter, name| format!("{filter},{name}={quiet}"))
+    [
+        "grafana_plugin_sdk",
+        "tonic",
+        "h2",
+        "hyper",
+        "hyper_util",
+        "reqwest",
+        "rustls",
+        "tower",
+    ]
+    .iter()
+    .fold(level.to_owned(), |filter, name| {
+        format!("{filter},{name}={quiet}")
+    })
 }
 
 #[cfg(test)]

@@ -110,5 +110,7 @@ async fn serve(socket: listen::Socket, parent: Option<rustix::process::Pid>) -> 
 
 /// go-plugin asks for the service `plugin`.
 async fn health_set(mut reporter: tonic_health::server::HealthReporter) {
-    reporter.set_service_status("plugin", tonic_health::ServingStatus::Serving).await;
+    reporter
+        .set_service_status("plugin", tonic_health::ServingStatus::Serving)
+        .await;
 }

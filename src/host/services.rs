@@ -34,7 +34,11 @@ impl Diagnostics for Services {
     ) -> Result<Response<pluginv2::CheckHealthResponse>, Status> {
         let context = convert::context(request.into_inner().plugin_context);
         let health = self.plugin.check_health(&context).await;
-        let status = if health.ok { HealthStatus::Ok } else { HealthStatus::Error };
+        let status = if health.ok {
+            HealthStatus::Ok
+        } else {
+            HealthStatus::Error
+        };
         Ok(Response::new(pluginv2::CheckHealthResponse {
             status: status as i32,
             message: health.message,
@@ -47,7 +51,9 @@ impl Diagnostics for Services {
         _request: Request<pluginv2::CollectMetricsRequest>,
     ) -> Result<Response<pluginv2::CollectMetricsResponse>, Status> {
         let prometheus = self.plugin.collect_metrics().into_bytes();
-        Ok(Response::new(pluginv2::CollectMetricsResponse { metrics: Some(Payload { prometheus }) }))
+        Ok(Response::new(pluginv2::CollectMetricsResponse {
+            metrics: Some(Payload { prometheus }),
+        }))
     }
 }
 
@@ -60,7 +66,10 @@ impl Resource for Services {
         &self,
         request: Request<pluginv2::CallResourceRequest>,
     ) -> Result<Response<Self::CallResourceStream>, Status> {
-        let response = self.plugin.call_resource(convert::resource_request(request.into_inner())).await;
+        let response = self
+            .plugin
+            .call_resource(convert::resource_request(request.into_inner()))
+            .await;
         let message = convert::resource_response(response);
         Ok(Response::new(stream::once(std::future::ready(Ok(message)))))
     }
@@ -73,7 +82,10 @@ impl Stream for Services {
         _request: Request<pluginv2::SubscribeStreamRequest>,
     ) -> Result<Response<pluginv2::SubscribeStreamResponse>, Status> {
         let status = pluginv2::subscribe_stream_response::Status::NotFound as i32;
-        Ok(Response::new(pluginv2::SubscribeStreamResponse { status, data: Vec::new() }))
+        Ok(Response::new(pluginv2::SubscribeStreamResponse {
+            status,
+            data: Vec::new(),
+        }))
     }
 
     type RunStreamStream = stream::Empty<Result<pluginv2::StreamPacket, Status>>;
@@ -90,6 +102,9 @@ impl Stream for Services {
         _request: Request<pluginv2::PublishStreamRequest>,
     ) -> Result<Response<pluginv2::PublishStreamResponse>, Status> {
         let status = pluginv2::publish_stream_response::Status::PermissionDenied as i32;
-        Ok(Response::new(pluginv2::PublishStreamResponse { status, data: Vec::new() }))
+        Ok(Response::new(pluginv2::PublishStreamResponse {
+            status,
+            data: Vec::new(),
+        }))
     }
 }

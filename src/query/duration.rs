@@ -3,7 +3,11 @@
 /// Parses a Grafana interval: `15s`, `1m30s`, `>10s`, a bare number of seconds, `1d`, `1w`, `1M`, `1y`. In milliseconds;
 /// `None` when it is not a positive duration.
 pub fn parse_interval(text: &str) -> Option<i64> {
-    let text = text.trim().trim_start_matches(['<', '>']).trim_end_matches('>').trim();
+    let text = text
+        .trim()
+        .trim_start_matches(['<', '>'])
+        .trim_end_matches('>')
+        .trim();
     let total = if text.bytes().all(|byte| byte.is_ascii_digit()) {
         text.parse::<f64>().ok()? * 1000.0
     } else {
@@ -20,7 +24,9 @@ fn parse_parts(text: &str) -> Option<f64> {
     while !rest.is_empty() {
         let digits = rest.find(|letter: char| !letter.is_ascii_digit() && letter != '.')?;
         let (number, tail) = rest.split_at_checked(digits)?;
-        let letters = tail.find(|letter: char| letter.is_ascii_digit() || letter == '.').unwrap_or(tail.len());
+        let letters = tail
+            .find(|letter: char| letter.is_ascii_digit() || letter == '.')
+            .unwrap_or(tail.len());
         let (unit, tail) = tail.split_at_checked(letters)?;
         let unit = match unit {
             "ms" => 1.0,
@@ -87,12 +93,19 @@ const ROUND: [(i64, i64); 30] = [
 
 /// The round interval Grafana takes for a computed one.
 pub fn round(ms: i64) -> i64 {
-    ROUND.iter().find(|(limit, _)| ms <= *limit).map_or(ms, |(_, rounded)| *rounded)
+    ROUND
+        .iter()
+        .find(|(limit, _)| ms <= *limit)
+        .map_or(ms, |(_, rounded)| *rounded)
 }
 
 /// The smallest round interval that is at least `ms`.
 pub fn round_up(ms: i64) -> i64 {
-    ROUND.iter().map(|(_, rounded)| *rounded).find(|rounded| *rounded >= ms).unwrap_or(ms)
+    ROUND
+        .iter()
+        .map(|(_, rounded)| *rounded)
+        .find(|rounded| *rounded >= ms)
+        .unwrap_or(ms)
 }
 
 #[cfg(test)]
@@ -131,7 +144,12 @@ mod tests {
     #[test]
     fn rounds_as_grafana_does() {
         // Pairs taken from the table in grafana-plugin-sdk-go's gtime_test.go and its source.
-        for (ms, rounded) in [(30, 20), (45_000, 30_000), (45_001, 60_000), (172_800_000, 86_400_000)] {
+        for (ms, rounded) in [
+            (30, 20),
+            (45_000, 30_000),
+            (45_001, 60_000),
+            (172_800_000, 86_400_000),
+        ] {
             assert_eq!(round(ms), rounded, "{ms}");
         }
         assert_eq!(round_up(16_000), 20_000);

@@ -54,9 +54,15 @@ pub fn expand(expr: &str, times: Times) -> String {
             Some(body) => (true, body),
             None => (false, after),
         };
-        let end = body.find(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_').unwrap_or(body.len());
+        let end = body
+            .find(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_')
+            .unwrap_or(body.len());
         let (name, tail) = body.split_at_checked(end).unwrap_or((body, ""));
-        let tail = if braced { tail.strip_prefix('}') } else { Some(tail) };
+        let tail = if braced {
+            tail.strip_prefix('}')
+        } else {
+            Some(tail)
+        };
         match (value(name, times), tail) {
             (Some(value), Some(tail)) => {
                 out.push_str(&value);
@@ -94,14 +100,21 @@ fn value(name: &str, times: Times) -> Option<String> {
 mod tests {
     use super::*;
 
-    const TIMES: Times = Times { step_ms: 15_000, rate_ms: 60_000, range_ms: 3_600_400 };
+    const TIMES: Times = Times {
+        step_ms: 15_000,
+        rate_ms: 60_000,
+        range_ms: 3_600_400,
+    };
 
     #[test]
     fn replaces_every_form() {
         let cases = [
             ("rate(a[$__rate_interval])", "rate(a[1m])"),
             ("rate(a[${__rate_interval}])", "rate(a[1m])"),
-            ("sum_over_time(a[$__range:$__interval])", "sum_over_time(a[1h:15s])"),
+            (
+                "sum_over_time(a[$__range:$__interval])",
+                "sum_over_time(a[1h:15s])",
+            ),
             ("a * $__interval_ms / $__range_ms", "a * 15000 / 3600400"),
             ("a / ${__range_s} + $__rate_interval_s", "a / 3600 + 60"),
             ("$__interval", "15s"),
@@ -113,7 +126,15 @@ mod tests {
 
     #[test]
     fn leaves_alone_what_is_no_macro() {
-        for text in [r#"a{b=~"x$"}"#, "$host", "${__interval", "$__intervals", "$", r#"a{b="é$"}"#, "$__dashboard"] {
+        for text in [
+            r#"a{b=~"x$"}"#,
+            "$host",
+            "${__interval",
+            "$__intervals",
+            "$",
+            r#"a{b="é$"}"#,
+            "$__dashboard",
+        ] {
             assert_eq!(expand(text, TIMES), text);
         }
     }

@@ -104,9 +104,16 @@ impl Model {
                 Some(text) => Legend::Format(text),
             },
             interval: interval(json.interval)?,
-            interval_factor: json.interval_factor.filter(|factor| *factor >= 1.0).map_or(1, |factor| factor as i64),
+            interval_factor: json
+                .interval_factor
+                .filter(|factor| *factor >= 1.0)
+                .map_or(1, |factor| factor as i64),
             max_cells: max_cells(json.max_cells)?,
-            utc_offset_ms: json.utc_offset_sec.filter(|offset| offset.abs() < 100_000.0).unwrap_or(0.0) as i64 * 1000,
+            utc_offset_ms: json
+                .utc_offset_sec
+                .filter(|offset| offset.abs() < 100_000.0)
+                .unwrap_or(0.0) as i64
+                * 1000,
         })
     }
 }
@@ -116,9 +123,10 @@ fn interval(value: Option<Value>) -> Result<Option<String>, QueryError> {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) => Ok(Some(text).filter(|text| !text.trim().is_empty() && text != "0s")),
         Some(Value::Number(seconds)) => Ok(Some(seconds.to_string())),
-        Some(other) => {
-            Err(QueryError::Field { field: "interval", problem: format!("must be a duration, it is {other}") })
-        }
+        Some(other) => Err(QueryError::Field {
+            field: "interval",
+            problem: format!("must be a duration, it is {other}"),
+        }),
     }
 }
 
@@ -132,7 +140,10 @@ fn max_cells(value: Option<Value>) -> Result<Option<u64>, QueryError> {
     };
     number.map(Some).ok_or_else(|| QueryError::Field {
         field: "maxCells",
-        problem: format!("must be a whole number of 0 or more, it is {}", value.unwrap_or_default()),
+        problem: format!(
+            "must be a whole number of 0 or more, it is {}",
+            value.unwrap_or_default()
+        ),
     })
 }
 
@@ -141,7 +152,10 @@ mod tests {
     use super::*;
 
     fn read(json: &str) -> Result<Model, QueryError> {
-        Model::read(&RawQuery { json: json.as_bytes().to_vec(), ..RawQuery::default() })
+        Model::read(&RawQuery {
+            json: json.as_bytes().to_vec(),
+            ..RawQuery::default()
+        })
     }
 
     #[test]
@@ -154,8 +168,14 @@ mod tests {
         )
         .expect("valid");
         assert_eq!(model.legend, Legend::Format("{{instance}}".to_owned()));
-        assert_eq!((model.range, model.instant, model.interval.as_deref()), (true, false, None));
-        assert_eq!((model.interval_factor, model.utc_offset_ms, model.max_cells), (2, 7_200_000, None));
+        assert_eq!(
+            (model.range, model.instant, model.interval.as_deref()),
+            (true, false, None)
+        );
+        assert_eq!(
+            (model.interval_factor, model.utc_offset_ms, model.max_cells),
+            (2, 7_200_000, None)
+        );
     }
 
     #[test]
@@ -167,11 +187,23 @@ mod tests {
 
     #[test]
     fn what_makes_no_sense_is_named() {
-        assert!(matches!(read(r#"{"refId": "A"}"#), Err(QueryError::EmptyExpression)));
-        assert!(matches!(read(r#"{"expr": "  "}"#), Err(QueryError::EmptyExpression)));
+        assert!(matches!(
+            read(r#"{"refId": "A"}"#),
+            Err(QueryError::EmptyExpression)
+        ));
+        assert!(matches!(
+            read(r#"{"expr": "  "}"#),
+            Err(QueryError::EmptyExpression)
+        ));
         assert!(matches!(read("[]"), Err(QueryError::Model(_))));
-        assert!(matches!(read(r#"{"expr": "up", "queryType": "events"}"#), Err(QueryError::QueryType(_))));
+        assert!(matches!(
+            read(r#"{"expr": "up", "queryType": "events"}"#),
+            Err(QueryError::QueryType(_))
+        ));
         let error = read(r#"{"expr": "up", "maxCells": -1}"#).expect_err("negative");
-        assert_eq!(error.to_string(), "`maxCells`: must be a whole number of 0 or more, it is -1");
+        assert_eq!(
+            error.to_string(),
+            "`maxCells`: must be a whole number of 0 or more, it is -1"
+        );
     }
 }

@@ -101,7 +101,10 @@ pub async fn run(
         (true, false) => query.range().await?,
         (false, _) => query.instant().await?,
     };
-    Ok(Answer { frames, automatic_legend: model.legend == Legend::Auto })
+    Ok(Answer {
+        frames,
+        automatic_legend: model.legend == Legend::Auto,
+    })
 }
 
 /// A query with everything it needs.
@@ -129,7 +132,11 @@ impl<'a> Query<'a> {
         metrics: &'a Metrics,
     ) -> Result<Self, QueryError> {
         // Any duration will do to find out what the expression is.
-        let stand_in = Times { step_ms: 60_000, rate_ms: 60_000, range_ms: (raw.to_ms - raw.from_ms).max(1000) };
+        let stand_in = Times {
+            step_ms: 60_000,
+            rate_ms: 60_000,
+            range_ms: (raw.to_ms - raw.from_ms).max(1000),
+        };
         let text = macros::expand(&model.expr, stand_in);
         let parsed = podscope_promql::parse(&text).map_err(QueryError::Parse)?;
         let settings = &instance.settings;
@@ -156,9 +163,24 @@ impl<'a> Query<'a> {
                 model.interval.as_deref().unwrap_or_default()
             ),
         })?;
-        let max_cells = if asked.for_expression() { 0 } else { model.max_cells.unwrap_or(settings.max_cells) };
+        let max_cells = if asked.for_expression() {
+            0
+        } else {
+            model.max_cells.unwrap_or(settings.max_cells)
+        };
         let unit = unit::of(&text);
-        Ok(Self { instance, asked, raw, model, metrics, kind: parsed.value_type(), unit, step_ms, collection_ms, max_cells })
+        Ok(Self {
+            instance,
+            asked,
+            raw,
+            model,
+            metrics,
+            kind: parsed.value_type(),
+            unit,
+            step_ms,
+            collection_ms,
+            max_cells,
+        })
     }
 
     /// The expression for a step.
@@ -170,7 +192,11 @@ impl<'a> Query<'a> {
         };
         macros::expand(
             &self.model.expr,
-            Times { step_ms, rate_ms, range_ms: (self.raw.to_ms - self.raw.from_ms).max(1) },
+            Times {
+                step_ms,
+                rate_ms,
+                range_ms: (self.raw.to_ms - self.raw.from_ms).max(1),
+            },
         )
     }
 
@@ -182,7 +208,12 @@ impl<'a> Query<'a> {
         if self.max_cells > 0 && cells > self.max_cells {
             let series = count_series(&answer.outcome.value);
             let points = cells.div_ceil(series.max(1));
-            return Err(QueryError::TooManyCells { series, points, cells, max: self.max_cells });
+            return Err(QueryError::TooManyCells {
+                series,
+                points,
+                cells,
+                max: self.max_cells,
+            });
         }
         Ok(self.frames(answer, &expr, grid, self.step_ms, true, None))
     }
@@ -191,7 +222,11 @@ impl<'a> Query<'a> {
         match self.kind {
             ValueType::Scalar | ValueType::Vector => {}
             kind => {
-                let name = if kind == ValueType::String { "string" } else { "range vector" };
+                let name = if kind == ValueType::String {
+                    "string"
+                } else {
+                    "range vector"
+                };
                 return Err(QueryError::Shape(format!(
                     "invalid expression type \"{name}\" for range query, must be Scalar or instant Vector"
                 )));
@@ -219,7 +254,12 @@ impl<'a> Query<'a> {
     }
 
     fn grid(&self, step_ms: i64) -> Grid {
-        step::grid(self.raw.from_ms, self.raw.to_ms, step_ms, self.model.utc_offset_ms)
+        step::grid(
+            self.raw.from_ms,
+            self.raw.to_ms,
+            step_ms,
+            self.model.utc_offset_ms,
+        )
     }
 
     /// A wider step, when one is needed.
@@ -227,9 +267,12 @@ impl<'a> Query<'a> {
         match step::fit(grid, series, self.max_cells) {
             Fit::Fits => Ok(None),
             Fit::Widen { step_ms } => Ok(Some(step_ms)),
-            Fit::Never { points, cells } => {
-                Err(QueryError::TooManyCells { series, points, cells, max: self.max_cells })
-            }
+            Fit::Never { points, cells } => Err(QueryError::TooManyCells {
+                series,
+                points,
+                cells,
+                max: self.max_cells,
+            }),
         }
     }
 
@@ -241,9 +284,19 @@ impl<'a> Query<'a> {
         }
         let expr = format!("count({})", self.expr(step_ms));
         let answer = self.ask(&expr, Grid::instant(self.grid(step_ms).end_ms)).await?;
-        let Value::Vector(list) = &answer.outcome.value else { return Ok(1) };
-        let count = list.first().and_then(|series| series.values.first()).copied().unwrap_or(0.0);
-        Ok(if count.is_finite() && count > 0.0 { count as u64 } else { 0 })
+        let Value::Vector(list) = &answer.outcome.value else {
+            return Ok(1);
+        };
+        let count = list
+            .first()
+            .and_then(|series| series.values.first())
+            .copied()
+            .unwrap_or(0.0);
+        Ok(if count.is_finite() && count > 0.0 {
+            count as u64
+        } else {
+            0
+        })
     }
 
     async fn ask(&self, expr: &str, grid: Grid) -> Result<FleetAnswer, QueryError> {
@@ -295,7 +348,11 @@ impl<'a> Query<'a> {
             false => "Value".to_owned(),
         };
         let shape = Shape {
-            format: if self.asked.for_expression() { Format::TimeSeries } else { self.model.format },
+            format: if self.asked.for_expression() {
+                Format::TimeSeries
+            } else {
+                self.model.format
+            },
             legend: &self.model.legend,
             expr,
             grid,
@@ -305,12 +362,23 @@ impl<'a> Query<'a> {
             unit: self.unit,
             value_column: &value_column,
         };
-        let mut notices: Vec<Notice> = answer.completeness.notice().map(Notice::warning).into_iter().collect();
+        let mut notices: Vec<Notice> = answer
+            .completeness
+            .notice()
+            .map(Notice::warning)
+            .into_iter()
+            .collect();
         notices.extend(widened);
-        notices.extend(answer.outcome.annotations.iter().map(|annotation| match annotation {
-            Annotation::Info(text) => Notice::info(text),
-            Annotation::Warning(text) => Notice::warning(text),
-        }));
+        notices.extend(
+            answer
+                .outcome
+                .annotations
+                .iter()
+                .map(|annotation| match annotation {
+                    Annotation::Info(text) => Notice::info(text),
+                    Annotation::Warning(text) => Notice::warning(text),
+                }),
+        );
         let mut frames = format::frames(answer.outcome.value, &shape);
         if let Some(first) = frames.first_mut() {
             first.meta.notices = notices;

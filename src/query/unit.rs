@@ -32,9 +32,10 @@ fn of_expr(expr: &Expr) -> Option<Unit> {
         Expr::Call(call) => {
             let argument = |at: usize| call.args.args.get(at).and_then(|argument| of_expr(argument));
             match call.func.name {
-                "avg_over_time" | "min_over_time" | "max_over_time" | "last_over_time" | "stddev_over_time"
-                | "first_over_time" | "increase" | "delta" | "idelta" | "abs" | "ceil" | "floor" | "round" | "clamp"
-                | "clamp_min" | "clamp_max" | "sort" | "sort_desc" | "label_replace" | "label_join" => argument(0),
+                "avg_over_time" | "min_over_time" | "max_over_time" | "last_over_time"
+                | "stddev_over_time" | "first_over_time" | "increase" | "delta" | "idelta" | "abs"
+                | "ceil" | "floor" | "round" | "clamp" | "clamp_min" | "clamp_max" | "sort" | "sort_desc"
+                | "label_replace" | "label_join" => argument(0),
                 "quantile_over_time" => argument(1),
                 "rate" | "irate" | "deriv" => match argument(0)? {
                     Unit::Bytes => Some(Unit::BytesPerSecond),
@@ -78,9 +79,15 @@ mod tests {
     fn only_what_keeps_the_quantity_keeps_the_unit() {
         let cases = [
             ("DCGM_FI_DEV_GPU_UTIL", Some("percent")),
-            (r#"topk(5, avg by (Hostname) (max_over_time(DCGM_FI_DEV_GPU_UTIL{gpu="0"}[5m])))"#, Some("percent")),
+            (
+                r#"topk(5, avg by (Hostname) (max_over_time(DCGM_FI_DEV_GPU_UTIL{gpu="0"}[5m])))"#,
+                Some("percent"),
+            ),
             ("DCGM_FI_DEV_GPU_UTIL > 90", Some("percent")),
-            ("quantile_over_time(0.9, DCGM_FI_DEV_GPU_UTIL[5m])", Some("percent")),
+            (
+                "quantile_over_time(0.9, DCGM_FI_DEV_GPU_UTIL[5m])",
+                Some("percent"),
+            ),
             ("DCGM_FI_DEV_GPU_UTIL > bool 90", None),
             ("DCGM_FI_DEV_GPU_UTIL / 100", None),
             ("count(DCGM_FI_DEV_GPU_UTIL)", None),

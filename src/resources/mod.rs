@@ -33,12 +33,18 @@ struct Reply {
 
 impl Reply {
     fn ok(body: &Value) -> Self {
-        Self { status: 200, body: body.to_string() }
+        Self {
+            status: 200,
+            body: body.to_string(),
+        }
     }
 
     /// An error in the form of the Prometheus HTTP API.
     fn error(status: u16, kind: &str, message: impl AsRef<str>) -> Self {
-        Self { status, body: podscope_promql::api_json::error(kind, message.as_ref()) }
+        Self {
+            status,
+            body: podscope_promql::api_json::error(kind, message.as_ref()),
+        }
     }
 }
 
@@ -71,7 +77,11 @@ fn compress(body: &[u8]) -> Option<Vec<u8>> {
 
 async fn route(plugin: &Plugin, request: &ResourceRequest) -> Reply {
     if !matches!(request.method.as_str(), "GET" | "POST" | "") {
-        return Reply::error(405, "bad_data", format!("{} is not answered here; use GET or POST", request.method));
+        return Reply::error(
+            405,
+            "bad_data",
+            format!("{} is not answered here; use GET or POST", request.method),
+        );
     }
     let params = Params::read(request);
     let path = request.path.trim_matches('/');
@@ -95,7 +105,11 @@ async fn route(plugin: &Plugin, request: &ResourceRequest) -> Reply {
 
 /// Whether an expression is well formed, and what it is. Time macros count as durations.
 fn parse(expr: &str) -> Value {
-    let stand_in = Times { step_ms: 60_000, rate_ms: 60_000, range_ms: 3_600_000 };
+    let stand_in = Times {
+        step_ms: 60_000,
+        rate_ms: 60_000,
+        range_ms: 3_600_000,
+    };
     match podscope_promql::parse(&macros::expand(expr, stand_in)) {
         Ok(parsed) => {
             let kind = match parsed.value_type() {
@@ -109,7 +123,9 @@ fn parse(expr: &str) -> Value {
         Err(error) => {
             // Behind the first macro, positions are those of another text.
             let first_macro = expr.find('$').unwrap_or(usize::MAX);
-            let position = error.position.filter(|position| *position <= first_macro && *position <= expr.len());
+            let position = error
+                .position
+                .filter(|position| *position <= first_macro && *position <= expr.len());
             json!({ "ok": false, "error": error.message, "position": position })
         }
     }

@@ -9,7 +9,11 @@ pub(super) struct Params(Vec<(String, String)>);
 
 impl Params {
     pub(super) fn read(request: &ResourceRequest) -> Self {
-        let body: &[u8] = if request.method == "POST" { &request.body } else { &[] };
+        let body: &[u8] = if request.method == "POST" {
+            &request.body
+        } else {
+            &[]
+        };
         let pairs = form_urlencoded::parse(body)
             .chain(form_urlencoded::parse(request.query.as_bytes()))
             .map(|(name, value)| (name.into_owned(), value.into_owned()))
@@ -23,30 +27,40 @@ impl Params {
     }
 
     pub(super) fn all(&self, name: &str) -> impl Iterator<Item = &str> {
-        self.0.iter().filter(move |(key, value)| key == name && !value.is_empty()).map(|(_, value)| value.as_str())
+        self.0
+            .iter()
+            .filter(move |(key, value)| key == name && !value.is_empty())
+            .map(|(_, value)| value.as_str())
     }
 
     /// A time: epoch seconds with decimals, or RFC 3339.
     pub(super) fn time_ms(&self, name: &str) -> Result<Option<i64>, String> {
-        let Some(text) = self.get(name) else { return Ok(None) };
-        parse_time(text)
-            .map(Some)
-            .ok_or_else(|| format!("parameter {name:?}: {text:?} is neither epoch seconds nor an RFC 3339 time"))
+        let Some(text) = self.get(name) else {
+            return Ok(None);
+        };
+        parse_time(text).map(Some).ok_or_else(|| {
+            format!("parameter {name:?}: {text:?} is neither epoch seconds nor an RFC 3339 time")
+        })
     }
 
     /// A positive duration: seconds with decimals, or `15s`.
     pub(super) fn duration_ms(&self, name: &str) -> Result<Option<i64>, String> {
-        let Some(text) = self.get(name) else { return Ok(None) };
+        let Some(text) = self.get(name) else {
+            return Ok(None);
+        };
         let ms = match text.parse::<f64>() {
             Ok(seconds) => (seconds.is_finite() && seconds >= 0.001 && seconds < 3.2e9)
                 .then(|| (seconds * 1000.0).round() as i64),
             Err(_) => duration::parse_interval(text),
         };
-        ms.map(Some).ok_or_else(|| format!("parameter {name:?}: {text:?} is not a positive duration"))
+        ms.map(Some)
+            .ok_or_else(|| format!("parameter {name:?}: {text:?} is not a positive duration"))
     }
 
     pub(super) fn limit(&self) -> Result<Option<usize>, String> {
-        let Some(text) = self.get("limit") else { return Ok(None) };
+        let Some(text) = self.get("limit") else {
+            return Ok(None);
+        };
         match text.parse::<usize>() {
             // 0 means no limit, as in Prometheus.
             Ok(0) => Ok(None),
@@ -60,7 +74,9 @@ fn parse_time(text: &str) -> Option<i64> {
     if let Ok(seconds) = text.parse::<f64>() {
         return (seconds.abs() < 9.0e12).then(|| (seconds * 1000.0).round() as i64);
     }
-    text.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_millisecond)
+    text.parse::<jiff::Timestamp>()
+        .ok()
+        .map(jiff::Timestamp::as_millisecond)
 }
 
 #[cfg(test)]

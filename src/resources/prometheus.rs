@@ -10,8 +10,8 @@ use podscope_model::sample::Grid;
 use podscope_promql::{EvalError, api_json};
 use serde_json::{Map, Value, json};
 
-use super::params::Params;
 use super::Reply;
+use super::params::Params;
 use crate::error::chain;
 use crate::instances::Instance;
 
@@ -132,19 +132,29 @@ fn selector(text: &str) -> Result<Vec<Matcher>, Reply> {
     let mut selectors = parsed.selectors();
     match (selectors.pop(), selectors.is_empty()) {
         (Some(only), true) => Ok(only),
-        _ => Err(bad(format!("parameter \"match[]\": {text:?} is not one series selector"))),
+        _ => Err(bad(format!(
+            "parameter \"match[]\": {text:?} is not one series selector"
+        ))),
     }
 }
 
 async fn labels(instance: &Instance, params: &Params) -> Answered {
     let request = series_request(params)?;
-    let names = instance.fleet.label_names(&request).await.map_err(|error| failed(&error))?;
+    let names = instance
+        .fleet
+        .label_names(&request)
+        .await
+        .map_err(|error| failed(&error))?;
     listed(names.value, &names.completeness, params)
 }
 
 async fn label_values(instance: &Instance, name: &str, params: &Params) -> Answered {
     let request = series_request(params)?;
-    let values = instance.fleet.label_values(name, &request).await.map_err(|error| failed(&error))?;
+    let values = instance
+        .fleet
+        .label_values(name, &request)
+        .await
+        .map_err(|error| failed(&error))?;
     listed(values.value, &values.completeness, params)
 }
 
@@ -153,7 +163,11 @@ async fn series(instance: &Instance, params: &Params) -> Answered {
     if request.selectors.is_empty() {
         return Err(bad("no match[] parameter provided"));
     }
-    let series = instance.fleet.series(&request).await.map_err(|error| failed(&error))?;
+    let series = instance
+        .fleet
+        .series(&request)
+        .await
+        .map_err(|error| failed(&error))?;
     listed(series.value, &series.completeness, params)
 }
 
@@ -166,16 +180,29 @@ async fn metadata(instance: &Arc<Instance>, params: &Params) -> Answered {
         .filter(|(name, _)| only.is_none_or(|only| only == name.as_str()))
         .take(limit)
         .map(|(name, info)| {
-            let unit = if info.unit == Unit::None { "" } else { info.unit.grafana() };
-            let kind = if info.kind.as_str() == "untyped" { "unknown" } else { info.kind.as_str() };
-            (name.clone(), json!([{ "type": kind, "unit": unit, "help": info.help }]))
+            let unit = if info.unit == Unit::None {
+                ""
+            } else {
+                info.unit.grafana()
+            };
+            let kind = if info.kind.as_str() == "untyped" {
+                "unknown"
+            } else {
+                info.kind.as_str()
+            };
+            (
+                name.clone(),
+                json!([{ "type": kind, "unit": unit, "help": info.help }]),
+            )
         })
         .collect();
     Ok(success(Value::Object(data), &Completeness::default(), &[]))
 }
 
 fn expression(params: &Params) -> Result<&str, Reply> {
-    params.get("query").ok_or_else(|| bad("parameter \"query\" is missing: write PromQL into it"))
+    params
+        .get("query")
+        .ok_or_else(|| bad("parameter \"query\" is missing: write PromQL into it"))
 }
 
 async fn query(instance: &Instance, params: &Params) -> Answered {
@@ -188,9 +215,18 @@ async fn query_range(instance: &Instance, params: &Params) -> Answered {
     let expr = expression(params)?;
     let missing = |name: &str| bad(format!("parameter {name:?} is missing"));
     let grid = Grid {
-        start_ms: params.time_ms("start").map_err(bad)?.ok_or_else(|| missing("start"))?,
-        end_ms: params.time_ms("end").map_err(bad)?.ok_or_else(|| missing("end"))?,
-        step_ms: params.duration_ms("step").map_err(bad)?.ok_or_else(|| missing("step"))?,
+        start_ms: params
+            .time_ms("start")
+            .map_err(bad)?
+            .ok_or_else(|| missing("start"))?,
+        end_ms: params
+            .time_ms("end")
+            .map_err(bad)?
+            .ok_or_else(|| missing("end"))?,
+        step_ms: params
+            .duration_ms("step")
+            .map_err(bad)?
+            .ok_or_else(|| missing("step"))?,
     };
     if grid.end_ms < grid.start_ms {
         return Err(bad("end timestamp must not be before start time"));
@@ -210,8 +246,17 @@ async fn evaluate(instance: &Instance, expr: &str, grid: Grid, range: bool, para
         lookback_ms: lookback.unwrap_or(instance.settings.lookback_ms),
         ..FleetQuery::new(expr, grid)
     };
-    let answer = instance.fleet.query(query).await.map_err(|error| failed(&error))?;
+    let answer = instance
+        .fleet
+        .query(query)
+        .await
+        .map_err(|error| failed(&error))?;
     let mut outcome = answer.outcome;
-    outcome.annotations.extend(answer.completeness.notice().map(Annotation::Warning));
-    Ok(Reply { status: 200, body: api_json::success(&outcome, grid, range) })
+    outcome
+        .annotations
+        .extend(answer.completeness.notice().map(Annotation::Warning));
+    Ok(Reply {
+        status: 200,
+        body: api_json::success(&outcome, grid, range),
+    })
 }

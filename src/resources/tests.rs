@@ -8,16 +8,25 @@ async fn ask(method: &str, path: &str, query: &str) -> (u16, Value) {
         ..ResourceRequest::default()
     };
     let response = answer(&Plugin::new(), request).await;
-    (response.status, serde_json::from_slice(&response.body).expect("JSON"))
+    (
+        response.status,
+        serde_json::from_slice(&response.body).expect("JSON"),
+    )
 }
 
 #[tokio::test]
 async fn an_expression_is_judged_with_its_place() {
     let (status, json) = ask("GET", "parse", "expr=rate(node_load1%5B%24__rate_interval%5D)").await;
-    assert_eq!((status, &json["ok"], &json["type"]), (200, &json!(true), &json!("vector")));
+    assert_eq!(
+        (status, &json["ok"], &json["type"]),
+        (200, &json!(true), &json!("vector"))
+    );
     let (status, json) = ask("GET", "parse", "expr=sum(").await;
     assert_eq!((status, &json["ok"]), (200, &json!(false)));
-    assert!(json["error"].as_str().is_some_and(|text| !text.is_empty()), "{json}");
+    assert!(
+        json["error"].as_str().is_some_and(|text| !text.is_empty()),
+        "{json}"
+    );
 }
 
 #[tokio::test]
@@ -25,7 +34,10 @@ async fn the_functions_are_those_that_are_evaluated() {
     let (status, json) = ask("GET", "functions", "").await;
     let names = json.as_array().expect("a list");
     assert_eq!(status, 200);
-    assert!(names.contains(&json!("rate")) && names.contains(&json!("histogram_quantile")), "{json}");
+    assert!(
+        names.contains(&json!("rate")) && names.contains(&json!("histogram_quantile")),
+        "{json}"
+    );
 }
 
 #[tokio::test]

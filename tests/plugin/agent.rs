@@ -13,8 +13,8 @@ use axum::routing::{get, post};
 use podscope_model::catalog::{Kind, Unit, agent, gpu};
 use podscope_model::labels::{Labels, NAME};
 use podscope_model::leaf::{
-    ApiError, ApiErrorKind, GpuInfo, LeafAnswer, LeafQuery, LeafStats, LeafValue, MetricInfo, NodeInfo, SeriesAnswer,
-    SeriesQuery, Shape,
+    ApiError, ApiErrorKind, GpuInfo, LeafAnswer, LeafQuery, LeafStats, LeafValue, MetricInfo, NodeInfo,
+    SeriesAnswer, SeriesQuery, Shape,
 };
 use podscope_model::source::{Budget, Cancel, SeriesSource};
 use podscope_model::wire;
@@ -83,13 +83,21 @@ impl FakeAgent {
             busy: AtomicUsize::new(0),
             asked: AtomicUsize::new(0),
         });
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("a free port");
         let address = listener.local_addr().expect("an address");
         let router = router(Arc::clone(&state));
         let task = tokio::spawn(async move {
-            axum::serve(listener, router).await.expect("serves until it is aborted");
+            axum::serve(listener, router)
+                .await
+                .expect("serves until it is aborted");
         });
-        Self { url: format!("http://{address}"), state, task }
+        Self {
+            url: format!("http://{address}"),
+            state,
+            task,
+        }
     }
 
     /// The same over TLS, with this certificate and key in PEM.
@@ -114,7 +122,11 @@ impl FakeAgent {
         let task = tokio::spawn(async move {
             server.serve(service).await.expect("serves until it is aborted");
         });
-        Self { url: format!("https://localhost:{}", address.port()), state, task }
+        Self {
+            url: format!("https://localhost:{}", address.port()),
+            state,
+            task,
+        }
     }
 
     pub(crate) fn url(&self) -> &str {
@@ -188,11 +200,18 @@ async fn misbehave(node: &Node, headers: &HeaderMap) -> Option<Response> {
     match node.manner {
         Manner::Answers => None,
         Manner::Hangs => std::future::pending().await,
-        Manner::Babbles => Some(([(header::CONTENT_TYPE, wire::CONTENT_TYPE)], "no arrow at all").into_response()),
+        Manner::Babbles => {
+            Some(([(header::CONTENT_TYPE, wire::CONTENT_TYPE)], "no arrow at all").into_response())
+        }
         Manner::Wants(token) => {
-            let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+            let given = headers
+                .get(header::AUTHORIZATION)
+                .and_then(|value| value.to_str().ok());
             (given != Some(&format!("Bearer {token}"))).then(|| {
-                failure(&ApiError::new(ApiErrorKind::Unauthorized, "the token is missing or wrong"))
+                failure(&ApiError::new(
+                    ApiErrorKind::Unauthorized,
+                    "the token is missing or wrong",
+                ))
             })
         }
     }
@@ -210,7 +229,11 @@ struct Labelled {
 
 impl Labelled {
     fn new(node: &Node, target: &podscope_model::leaf::Target) -> Self {
-        let instance = if target.instance.is_empty() { node.name.as_str() } else { target.instance.as_str() };
+        let instance = if target.instance.is_empty() {
+            node.name.as_str()
+        } else {
+            target.instance.as_str()
+        };
         let mut data = MemorySource::new();
         for mut series in node.data.all() {
             series.labels = series.labels.with("instance", instance);
@@ -231,7 +254,12 @@ async fn query(State(node): State<Arc<Node>>, headers: HeaderMap, body: axum::Js
     }
     let query = body.0;
     let limits = query.limits;
-    let budget = Budget::new(limits.max_samples, limits.max_series, Some(limits.timeout_ms), Cancel::default());
+    let budget = Budget::new(
+        limits.max_samples,
+        limits.max_series,
+        Some(limits.timeout_ms),
+        Cancel::default(),
+    );
     let evaluated = match query.shape {
         Shape::Coverage => Ok((LeafValue::None, Vec::new())),
         _ => evaluate_leaf(&query, &Labelled::new(&node, &query.target).data, &budget),
@@ -260,22 +288,38 @@ async fn query(State(node): State<Arc<Node>>, headers: HeaderMap, body: axum::Js
     }
 }
 
-async fn series(State(node): State<Arc<Node>>, headers: HeaderMap, body: axum::Json<SeriesQuery>) -> Response {
+async fn series(
+    State(node): State<Arc<Node>>,
+    headers: HeaderMap,
+    body: axum::Json<SeriesQuery>,
+) -> Response {
     let _busy = Busy::new(&node);
     if let Some(response) = misbehave(&node, &headers).await {
         return response;
     }
     let query = body.0;
     let source = Labelled::new(&node, &query.target).data;
-    let selectors = if query.selectors.is_empty() { vec![Vec::new()] } else { query.selectors };
+    let selectors = if query.selectors.is_empty() {
+        vec![Vec::new()]
+    } else {
+        query.selectors
+    };
     let mut found = Vec::new();
     for matchers in selectors {
-        found.extend(source.series(&matchers, query.start_ms, query.end_ms, &Budget::unlimited()).expect("no limit"));
+        found.extend(
+            source
+                .series(&matchers, query.start_ms, query.end_ms, &Budget::unlimited())
+                .expect("no limit"),
+        );
     }
     found.sort();
     found.dedup();
-    axum::Json(SeriesAnswer { leaf_id: format!("leaf-{}", node.name), instance: node.name.clone(), series: found })
-        .into_response()
+    axum::Json(SeriesAnswer {
+        leaf_id: format!("leaf-{}", node.name),
+        instance: node.name.clone(),
+        series: found,
+    })
+    .into_response()
 }
 
 async fn info(State(node): State<Arc<Node>>, headers: HeaderMap) -> Response {
@@ -283,9 +327,22 @@ async fn info(State(node): State<Arc<Node>>, headers: HeaderMap) -> Response {
     if let Some(response) = misbehave(&node, &headers).await {
         return response;
     }
-    let metric = |kind, unit| MetricInfo { kind, unit, help: "A metric.".to_owned(), interval_ms: 15_000 };
-    let gpu_info = GpuInfo { index: 0, uuid: "GPU-0".to_owned(), model: "H100".to_owned(), pci_bus_id: String::new() };
-    let now_ms = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_millis();
+    let metric = |kind, unit| MetricInfo {
+        kind,
+        unit,
+        help: "A metric.".to_owned(),
+        interval_ms: 15_000,
+    };
+    let gpu_info = GpuInfo {
+        index: 0,
+        uuid: "GPU-0".to_owned(),
+        model: "H100".to_owned(),
+        pci_bus_id: String::new(),
+    };
+    let now_ms = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .expect("after 1970")
+        .as_millis();
     axum::Json(NodeInfo {
         leaf_id: format!("leaf-{}", node.name),
         instance: node.name.clone(),
@@ -299,7 +356,10 @@ async fn info(State(node): State<Arc<Node>>, headers: HeaderMap) -> Response {
         collectors: Vec::new(),
         gpus: vec![gpu_info],
         metrics: [
-            (gpu::DCGM_FI_DEV_GPU_UTIL.name.to_owned(), metric(Kind::Gauge, Unit::Percent)),
+            (
+                gpu::DCGM_FI_DEV_GPU_UTIL.name.to_owned(),
+                metric(Kind::Gauge, Unit::Percent),
+            ),
             ("requests_total".to_owned(), metric(Kind::Counter, Unit::None)),
             (agent::UP.name.to_owned(), metric(Kind::Gauge, Unit::Bool)),
         ]

@@ -28,7 +28,9 @@ fn find() -> Option<(PathBuf, PathBuf)> {
     }
     let home = PathBuf::from("/usr/share/grafana");
     let path = std::env::var_os("PATH")?;
-    let server = std::env::split_paths(&path).map(|folder| folder.join("grafana")).find(|file| file.is_file())?;
+    let server = std::env::split_paths(&path)
+        .map(|folder| folder.join("grafana"))
+        .find(|file| file.is_file())?;
     home.join("conf/defaults.ini").is_file().then_some((home, server))
 }
 
@@ -41,7 +43,10 @@ struct Grafana {
 
 impl Grafana {
     async fn start(home: &Path, server: &Path, agents: &[&FakeAgent]) -> Self {
-        let dir = tempfile::Builder::new().prefix("podscope-grafana-").tempdir().expect("a temporary folder");
+        let dir = tempfile::Builder::new()
+            .prefix("podscope-grafana-")
+            .tempdir()
+            .expect("a temporary folder");
         install(dir.path());
         provision(dir.path(), agents);
         let port = {
@@ -67,15 +72,28 @@ impl Grafana {
         // The first to install wins; all install the same.
         let _installed = rustls::crypto::ring::default_provider().install_default().is_ok();
         let client = reqwest::Client::builder().no_proxy().build().expect("a client");
-        let mut grafana = Self { child, url: format!("http://127.0.0.1:{port}"), client, dir };
+        let mut grafana = Self {
+            child,
+            url: format!("http://127.0.0.1:{port}"),
+            client,
+            dir,
+        };
         let deadline = tokio::time::Instant::now() + START;
         loop {
-            let answer = grafana.client.get(format!("{}/api/health", grafana.url)).send().await;
+            let answer = grafana
+                .client
+                .get(format!("{}/api/health", grafana.url))
+                .send()
+                .await;
             if answer.is_ok_and(|answer| answer.status().is_success()) {
                 return grafana;
             }
             let ended = grafana.child.try_wait().expect("waits");
-            assert!(ended.is_none() && tokio::time::Instant::now() < deadline, "grafana: {ended:?}\n{}", grafana.log());
+            assert!(
+                ended.is_none() && tokio::time::Instant::now() < deadline,
+                "grafana: {ended:?}\n{}",
+                grafana.log()
+            );
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
     }
@@ -85,7 +103,10 @@ impl Grafana {
     }
 
     async fn send(&self, method: reqwest::Method, path: &str, body: Option<Value>) -> (u16, Value) {
-        let mut request = self.client.request(method, format!("{}{path}", self.url)).basic_auth("admin", Some(PASSWORD));
+        let mut request = self
+            .client
+            .request(method, format!("{}{path}", self.url))
+            .basic_auth("admin", Some(PASSWORD));
         if let Some(body) = body {
             request = request.json(&body);
         }
@@ -106,7 +127,8 @@ impl Grafana {
         query["intervalMs"] = json!(15_000);
         query["maxDataPoints"] = json!(1000);
         let body = json!({ "from": "now-10m", "to": "now", "queries": [query] });
-        self.send(reqwest::Method::POST, "/api/ds/query", Some(body)).await
+        self.send(reqwest::Method::POST, "/api/ds/query", Some(body))
+            .await
     }
 }
 
@@ -117,22 +139,42 @@ fn install(dir: &Path) {
     std::fs::create_dir_all(&nested).expect("made");
     let fill = |from: &Path, to: &Path| {
         let text = std::fs::read_to_string(from).expect("read");
-        let text = text.replace("%VERSION%", env!("CARGO_PKG_VERSION")).replace("%TODAY%", "2026-01-01");
+        let text = text
+            .replace("%VERSION%", env!("CARGO_PKG_VERSION"))
+            .replace("%TODAY%", "2026-01-01");
         std::fs::write(to, text).expect("written");
     };
-    fill(&root.join("plugin.json"), &dir.join("plugins/podscope-warroom-app/plugin.json"));
-    fill(&root.join("frontend/src/datasource/plugin.json"), &nested.join("plugin.json"));
+    fill(
+        &root.join("plugin.json"),
+        &dir.join("plugins/podscope-warroom-app/plugin.json"),
+    );
+    fill(
+        &root.join("frontend/src/datasource/plugin.json"),
+        &nested.join("plugin.json"),
+    );
     for folder in [&nested, &dir.join("plugins/podscope-warroom-app")] {
-        std::fs::write(folder.join("module.js"), "define([], function () { return {}; });\n").expect("written");
+        std::fs::write(
+            folder.join("module.js"),
+            "define([], function () { return {}; });\n",
+        )
+        .expect("written");
     }
-    let architecture = if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" };
-    let executable = dir.join("plugins/podscope-warroom-app").join(format!("gpx_podscope_linux_{architecture}"));
+    let architecture = if cfg!(target_arch = "aarch64") {
+        "arm64"
+    } else {
+        "amd64"
+    };
+    let executable = dir
+        .join("plugins/podscope-warroom-app")
+        .join(format!("gpx_podscope_linux_{architecture}"));
     std::fs::copy(EXECUTABLE, executable).expect("copied");
 }
 
 fn provision(dir: &Path, agents: &[&FakeAgent]) {
-    let targets: String =
-        agents.iter().map(|agent| format!("        - url: {}\n", agent.url())).collect();
+    let targets: String = agents
+        .iter()
+        .map(|agent| format!("        - url: {}\n", agent.url()))
+        .collect();
     let source = format!(
         "apiVersion: 1\ndatasources:\n  - name: Podscope\n    type: podscope-fleet-datasource\n    uid: podscope\n    \
          access: proxy\n    jsonData:\n      targets:\n{targets}      completeness: 0.4\n    secureJsonData:\n      token: {TOKEN}\n"
@@ -143,10 +185,14 @@ fn provision(dir: &Path, agents: &[&FakeAgent]) {
         )
     };
     let expression = |ref_id: &str, model: &str| {
-        format!("          - refId: {ref_id}\n            datasourceUid: __expr__\n            model: {model}\n")
+        format!(
+            "          - refId: {ref_id}\n            datasourceUid: __expr__\n            model: {model}\n"
+        )
     };
     let over = |input: &str| {
-        format!("{{refId: T, type: threshold, expression: {input}, conditions: [{{evaluator: {{type: gt, params: [60]}}}}]}}")
+        format!(
+            "{{refId: T, type: threshold, expression: {input}, conditions: [{{evaluator: {{type: gt, params: [60]}}}}]}}"
+        )
     };
     let rule = |uid: &str, data: String| {
         format!(
@@ -157,7 +203,8 @@ fn provision(dir: &Path, agents: &[&FakeAgent]) {
         "apiVersion: 1\ngroups:\n  - orgId: 1\n    name: podscope\n    folder: Podscope\n    interval: 10s\n    rules:\n{}{}{}",
         rule(
             "instant-threshold",
-            query("A", "{refId: A, expr: DCGM_FI_DEV_GPU_UTIL, instant: true}") + &expression("T", &over("A"))
+            query("A", "{refId: A, expr: DCGM_FI_DEV_GPU_UTIL, instant: true}")
+                + &expression("T", &over("A"))
         ),
         rule(
             "range-reduce-threshold",
@@ -198,7 +245,9 @@ fn ini(dir: &Path, port: u16) -> String {
 
 /// Processes whose executable is the plugin of this Grafana.
 fn plugin_processes(dir: &Path) -> Vec<String> {
-    let Ok(processes) = std::fs::read_dir("/proc") else { return Vec::new() };
+    let Ok(processes) = std::fs::read_dir("/proc") else {
+        return Vec::new();
+    };
     processes
         .flatten()
         .filter(|entry| std::fs::read_link(entry.path().join("exe")).is_ok_and(|exe| exe.starts_with(dir)))
@@ -212,22 +261,44 @@ async fn a_real_grafana_loads_queries_checks_and_alerts() {
         eprintln!("skipped: no Grafana found");
         return;
     };
-    let now_ms = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_millis();
+    let now_ms = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .expect("after 1970")
+        .as_millis();
     let now_ms = i64::try_from(now_ms).expect("in range");
     // Samples into the near future, so that the data stays current for as long as the test runs.
     let a = FakeAgent::ending_at("a", Manner::Wants(TOKEN), now_ms + 900_000).await;
     let b = FakeAgent::ending_at("b", Manner::Wants(TOKEN), now_ms + 900_000).await;
     let mut grafana = Grafana::start(&home, &server, &[&a, &b]).await;
 
-    let (status, plugin) = grafana.get("/api/plugins/podscope-fleet-datasource/settings").await;
-    assert_eq!((status, &plugin["id"]), (200, &json!("podscope-fleet-datasource")), "{plugin}\n{}", grafana.log());
+    let (status, plugin) = grafana
+        .get("/api/plugins/podscope-fleet-datasource/settings")
+        .await;
+    assert_eq!(
+        (status, &plugin["id"]),
+        (200, &json!("podscope-fleet-datasource")),
+        "{plugin}\n{}",
+        grafana.log()
+    );
 
     let (status, health) = grafana.get("/api/datasources/uid/podscope/health").await;
-    assert_eq!((status, &health["status"]), (200, &json!("OK")), "{health}\n{}", grafana.log());
-    assert!(health["message"].as_str().is_some_and(|text| text.starts_with("all 2 agents answer")), "{health}");
+    assert_eq!(
+        (status, &health["status"]),
+        (200, &json!("OK")),
+        "{health}\n{}",
+        grafana.log()
+    );
+    assert!(
+        health["message"]
+            .as_str()
+            .is_some_and(|text| text.starts_with("all 2 agents answer")),
+        "{health}"
+    );
     assert_eq!(health["details"]["answered"], 2);
 
-    let (status, answer) = grafana.query(json!({ "expr": "DCGM_FI_DEV_GPU_UTIL", "legendFormat": "{{instance}}/{{gpu}}" })).await;
+    let (status, answer) = grafana
+        .query(json!({ "expr": "DCGM_FI_DEV_GPU_UTIL", "legendFormat": "{{instance}}/{{gpu}}" }))
+        .await;
     assert_eq!(status, 200, "{answer}");
     let frames = answer["results"]["A"]["frames"].as_array().expect("frames");
     let fields = frames[0]["schema"]["fields"].as_array().expect("fields");
@@ -239,7 +310,13 @@ async fn a_real_grafana_loads_queries_checks_and_alerts() {
 
     let (status, answer) = grafana.query(json!({ "expr": "sum(" })).await;
     assert_eq!(status, 400, "{answer}");
-    assert_eq!((&answer["results"]["A"]["status"], &answer["results"]["A"]["errorSource"]), (&json!(400), &json!("downstream")));
+    assert_eq!(
+        (
+            &answer["results"]["A"]["status"],
+            &answer["results"]["A"]["errorSource"]
+        ),
+        (&json!(400), &json!("downstream"))
+    );
 
     // A server-side expression over a range query.
     let body = json!({
@@ -250,21 +327,40 @@ async fn a_real_grafana_loads_queries_checks_and_alerts() {
             { "refId": "B", "type": "reduce", "expression": "A", "reducer": "max", "datasource": { "type": "__expr__", "uid": "__expr__" } },
         ],
     });
-    let (status, answer) = grafana.send(reqwest::Method::POST, "/api/ds/query", Some(body)).await;
-    assert_eq!((status, answer["results"]["B"]["frames"].as_array().map(Vec::len)), (200, Some(8)), "{answer}");
+    let (status, answer) = grafana
+        .send(reqwest::Method::POST, "/api/ds/query", Some(body))
+        .await;
+    assert_eq!(
+        (status, answer["results"]["B"]["frames"].as_array().map(Vec::len)),
+        (200, Some(8)),
+        "{answer}"
+    );
 
-    let (status, labels) = grafana.get("/api/datasources/uid/podscope/resources/api/v1/label/instance/values").await;
+    let (status, labels) = grafana
+        .get("/api/datasources/uid/podscope/resources/api/v1/label/instance/values")
+        .await;
     assert_eq!((status, &labels["data"]), (200, &json!(["a", "b"])), "{labels}");
-    let (status, missing) = grafana.get("/api/datasources/uid/podscope/resources/api/v1/nonsense").await;
+    let (status, missing) = grafana
+        .get("/api/datasources/uid/podscope/resources/api/v1/nonsense")
+        .await;
     assert_eq!((status, &missing["status"]), (404, &json!("error")), "{missing}");
     let (status, metrics) = grafana.get("/metrics/plugins/podscope-fleet-datasource").await;
-    assert!(status == 200 && metrics.as_str().is_some_and(|text| text.contains("podscope_plugin_queries_total")), "{metrics}");
+    assert!(
+        status == 200
+            && metrics
+                .as_str()
+                .is_some_and(|text| text.contains("podscope_plugin_queries_total")),
+        "{metrics}"
+    );
 
     alerts_fire_per_gpu(&grafana).await;
 
     let log = grafana.log();
     assert!(!log.contains(TOKEN), "the token is in Grafana's log:\n{log}");
-    assert!(log.contains("podscope plugin started"), "the plugin's log does not reach Grafana's:\n{log}");
+    assert!(
+        log.contains("podscope plugin started"),
+        "the plugin's log does not reach Grafana's:\n{log}"
+    );
 
     // Killed, Grafana cannot end its plugins: they end by themselves.
     let dir = grafana.dir.path().to_owned();
@@ -272,7 +368,10 @@ async fn a_real_grafana_loads_queries_checks_and_alerts() {
     grafana.child.kill().await.expect("killed");
     let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
     while !plugin_processes(&dir).is_empty() {
-        assert!(tokio::time::Instant::now() < deadline, "the plugin outlived Grafana");
+        assert!(
+            tokio::time::Instant::now() < deadline,
+            "the plugin outlived Grafana"
+        );
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
@@ -294,20 +393,31 @@ async fn alerts_fire_per_gpu(grafana: &Grafana) {
                 .as_array()?
                 .iter()
                 .filter(|alert| alert["state"] == "Alerting")
-                .map(|alert| format!("{}/{}", alert["labels"]["instance"], alert["labels"]["gpu"]).replace('"', ""))
+                .map(|alert| {
+                    format!("{}/{}", alert["labels"]["instance"], alert["labels"]["gpu"]).replace('"', "")
+                })
                 .collect();
             list.sort();
             Some(list)
         };
         let expected = Some(["a/6", "a/7", "b/6", "b/7"].map(str::to_owned).to_vec());
-        let health = |name: &str| rules.iter().find(|rule| rule["name"] == name).map(|rule| rule["health"].clone());
+        let health = |name: &str| {
+            rules
+                .iter()
+                .find(|rule| rule["name"] == name)
+                .map(|rule| rule["health"].clone())
+        };
         if firing("instant-threshold") == expected
             && firing("range-reduce-threshold") == expected
             && health("nobody-has-this") == Some(json!("nodata"))
         {
             return;
         }
-        assert!(tokio::time::Instant::now() < deadline, "{answer:#}\n{}", grafana.log());
+        assert!(
+            tokio::time::Instant::now() < deadline,
+            "{answer:#}\n{}",
+            grafana.log()
+        );
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
 }

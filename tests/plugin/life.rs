@@ -15,17 +15,30 @@ const SOON: Duration = Duration::from_secs(10);
 async fn stdout_carries_the_handshake_and_nothing_else() {
     let agent = FakeAgent::start("a", Manner::Answers).await;
     let host = host().await;
-    assert_eq!(one(&host, &source(&[&agent]), expr("requests_total")).await.status, 200);
+    assert_eq!(
+        one(&host, &source(&[&agent]), expr("requests_total"))
+            .await
+            .status,
+        200
+    );
     assert!(host.check_health(&source(&[&agent])).await.expect("answers").ok);
     assert_eq!(host.stdout(), "");
-    let mode = std::fs::metadata(host.socket()).expect("the socket exists").permissions().mode() & 0o777;
+    let mode = std::fs::metadata(host.socket())
+        .expect("the socket exists")
+        .permissions()
+        .mode()
+        & 0o777;
     assert_eq!(mode, 0o600);
     // Every line of the log is hclog JSON: Grafana shows anything else at debug level only.
     let log = host.stderr();
     assert!(!log.is_empty());
     for line in log.lines() {
-        let json: serde_json::Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{line:?}: {error}"));
-        assert!(json["@level"].is_string() && json["@message"].is_string(), "{line}");
+        let json: serde_json::Value =
+            serde_json::from_str(line).unwrap_or_else(|error| panic!("{line:?}: {error}"));
+        assert!(
+            json["@level"].is_string() && json["@message"].is_string(),
+            "{line}"
+        );
     }
 }
 
@@ -52,9 +65,17 @@ async fn it_ends_on_sigterm_also_with_a_query_under_way() {
         while agent.busy() == 0 {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().expect("kill runs").success());
+        assert!(
+            Command::new("kill")
+                .args(["-TERM", &pid])
+                .status()
+                .expect("kill runs")
+                .success()
+        );
     };
-    tokio::time::timeout(SOON, async { tokio::join!(asked, killed) }).await.expect("cut off in time");
+    tokio::time::timeout(SOON, async { tokio::join!(asked, killed) })
+        .await
+        .expect("cut off in time");
     assert!(host.ended(SOON).await.expect("ends").success());
 }
 
@@ -83,18 +104,27 @@ fn it_ends_when_its_parent_is_killed() {
     parent.wait().expect("waited for");
     let alive = || {
         // A zombie counts as ended: whoever inherits it collects it.
-        std::fs::read_to_string(process.join("stat"))
-            .is_ok_and(|stat| stat.rsplit(") ").next().is_some_and(|rest| !rest.starts_with('Z')))
+        std::fs::read_to_string(process.join("stat")).is_ok_and(|stat| {
+            stat.rsplit(") ")
+                .next()
+                .is_some_and(|rest| !rest.starts_with('Z'))
+        })
     };
     while alive() {
-        assert!(std::time::Instant::now() < deadline + SOON, "the plugin outlived its parent");
+        assert!(
+            std::time::Instant::now() < deadline + SOON,
+            "the plugin outlived its parent"
+        );
         std::thread::sleep(Duration::from_millis(20));
     }
 }
 
 #[test]
 fn started_by_hand_it_says_who_starts_it() {
-    let out = Command::new(EXECUTABLE).env_remove("grafana_plugin_type").output().expect("runs");
+    let out = Command::new(EXECUTABLE)
+        .env_remove("grafana_plugin_type")
+        .output()
+        .expect("runs");
     assert!(!out.status.success());
     assert!(out.stdout.is_empty());
     assert!(String::from_utf8_lossy(&out.stderr).contains("is started by Grafana"));

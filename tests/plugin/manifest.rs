@@ -19,7 +19,12 @@ fn datasource() -> Value {
 /// `^[0-9a-z]+-([0-9a-z]+-)?(app|panel|datasource)$`
 fn is_plugin_id(id: &str, kind: &str) -> bool {
     let parts: Vec<&str> = id.split('-').collect();
-    let plain = |part: &&str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit() || byte.is_ascii_lowercase());
+    let plain = |part: &&str| {
+        !part.is_empty()
+            && part
+                .bytes()
+                .all(|byte| byte.is_ascii_digit() || byte.is_ascii_lowercase())
+    };
     (2..=3).contains(&parts.len()) && parts.iter().all(plain) && parts.last() == Some(&kind)
 }
 
@@ -27,10 +32,39 @@ fn is_plugin_id(id: &str, kind: &str) -> bool {
 fn both_have_what_grafana_requires_and_no_key_it_does_not_know() {
     // The top-level keys of Grafana 12.4's plugin.schema.json.
     let known = [
-        "$schema", "alerting", "annotations", "autoEnabled", "backend", "buildMode", "builtIn", "category", "dependencies",
-        "enterpriseFeatures", "executable", "extensions", "hideFromList", "iam", "id", "includes", "info", "languages",
-        "logs", "metrics", "multiValueFilterOperators", "name", "pascalName", "preload", "queryOptions", "roles", "routes",
-        "skipDataQuery", "state", "streaming", "suggestions", "tracing", "type",
+        "$schema",
+        "alerting",
+        "annotations",
+        "autoEnabled",
+        "backend",
+        "buildMode",
+        "builtIn",
+        "category",
+        "dependencies",
+        "enterpriseFeatures",
+        "executable",
+        "extensions",
+        "hideFromList",
+        "iam",
+        "id",
+        "includes",
+        "info",
+        "languages",
+        "logs",
+        "metrics",
+        "multiValueFilterOperators",
+        "name",
+        "pascalName",
+        "preload",
+        "queryOptions",
+        "roles",
+        "routes",
+        "skipDataQuery",
+        "state",
+        "streaming",
+        "suggestions",
+        "tracing",
+        "type",
     ];
     for (manifest, kind) in [(app(), "app"), (datasource(), "datasource")] {
         let object = manifest.as_object().expect("an object");
@@ -47,7 +81,12 @@ fn both_have_what_grafana_requires_and_no_key_it_does_not_know() {
             assert!(!manifest["info"][key].is_null(), "{id}: info.{key} is missing");
         }
         assert_eq!(manifest["info"]["version"], "%VERSION%");
-        assert!(manifest["info"]["keywords"].as_array().is_some_and(|list| !list.is_empty()), "{id}");
+        assert!(
+            manifest["info"]["keywords"]
+                .as_array()
+                .is_some_and(|list| !list.is_empty()),
+            "{id}"
+        );
         assert_eq!(manifest["dependencies"]["grafanaDependency"], ">=12.4.0");
     }
 }
@@ -55,32 +94,59 @@ fn both_have_what_grafana_requires_and_no_key_it_does_not_know() {
 #[test]
 fn the_app_has_no_backend_declares_its_data_source_and_ships_no_dashboard() {
     let app = app();
-    assert_eq!((&app["id"], &app["backend"]), (&Value::from("podscope-warroom-app"), &Value::from(false)));
+    assert_eq!(
+        (&app["id"], &app["backend"]),
+        (&Value::from("podscope-warroom-app"), &Value::from(false))
+    );
     let includes = app["includes"].as_array().expect("a list");
-    let nested: Vec<&Value> = includes.iter().filter(|include| include["type"] == "datasource").collect();
-    assert!(matches!(nested[..], [only] if only["path"] == "datasource/plugin.json"), "{nested:?}");
+    let nested: Vec<&Value> = includes
+        .iter()
+        .filter(|include| include["type"] == "datasource")
+        .collect();
+    assert!(
+        matches!(nested[..], [only] if only["path"] == "datasource/plugin.json"),
+        "{nested:?}"
+    );
     for include in includes {
         let kind = include["type"].as_str().expect("text");
         // Dashboards of an include fight those of the file provider.
         assert!(["page", "datasource"].contains(&kind), "{include}");
         if kind == "page" {
             let path = include["path"].as_str().expect("text");
-            assert!(path.starts_with("/a/podscope-warroom-app") || path.starts_with("/d/"), "{path}");
-            assert!(["Viewer", "Editor", "Admin"].contains(&include["role"].as_str().expect("text")), "{include}");
+            assert!(
+                path.starts_with("/a/podscope-warroom-app") || path.starts_with("/d/"),
+                "{path}"
+            );
+            assert!(
+                ["Viewer", "Editor", "Admin"].contains(&include["role"].as_str().expect("text")),
+                "{include}"
+            );
         }
     }
-    assert_eq!(includes.iter().filter(|include| include["defaultNav"] == true).count(), 1);
+    assert_eq!(
+        includes
+            .iter()
+            .filter(|include| include["defaultNav"] == true)
+            .count(),
+        1
+    );
 }
 
 #[test]
 fn every_page_that_links_to_a_dashboard_has_one() {
     let app = app();
     let pages = app["includes"].as_array().expect("a list");
-    let uids: Vec<&str> = pages.iter().filter_map(|page| page["path"].as_str()?.strip_prefix("/d/")).collect();
+    let uids: Vec<&str> = pages
+        .iter()
+        .filter_map(|page| page["path"].as_str()?.strip_prefix("/d/"))
+        .collect();
     assert!(!uids.is_empty());
     for uid in uids {
-        let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("dashboards").join(format!("{uid}.json"));
-        let text = std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("dashboards")
+            .join(format!("{uid}.json"));
+        let text =
+            std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
         let dashboard: Value = serde_json::from_str(&text).expect("JSON");
         assert_eq!(dashboard["uid"], uid);
     }

@@ -33,12 +33,23 @@ fn source(agents: &[&FakeAgent]) -> Source {
     Source::of_urls(agents.iter().map(|agent| agent.url()))
 }
 
+/// Adds a target to a data source.
+fn also(source: &mut Source, target: Value) {
+    source.json["targets"]
+        .as_array_mut()
+        .expect("a list")
+        .push(target);
+}
+
 /// A panel of the last ten minutes.
 fn panel(source: &Source, queries: &[Value]) -> QueryRequest {
     let queries = queries
         .iter()
         .zip(["A", "B", "C", "D", "E"])
-        .map(|(query, ref_id)| Query { interval_ms: 15_000, ..Query::new(ref_id, query.clone()) })
+        .map(|(query, ref_id)| Query {
+            interval_ms: 15_000,
+            ..Query::new(ref_id, query.clone())
+        })
         .collect();
     QueryRequest::new(source.clone(), END_MS - 600_000, END_MS, queries)
 }

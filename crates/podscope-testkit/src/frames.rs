@@ -61,7 +61,11 @@ impl DecodedFrame {
     /// The meta's notices, as text.
     pub fn notices(&self) -> Vec<String> {
         let notices = self.meta.as_ref().and_then(|meta| meta["notices"].as_array());
-        notices.into_iter().flatten().filter_map(|notice| notice["text"].as_str().map(ToOwned::to_owned)).collect()
+        notices
+            .into_iter()
+            .flatten()
+            .filter_map(|notice| notice["text"].as_str().map(ToOwned::to_owned))
+            .collect()
     }
 
     /// Number of rows.
@@ -117,7 +121,12 @@ fn json_of(metadata: &arrow_schema::Metadata, key: &str) -> Result<Option<Value>
     metadata
         .get(key)
         .filter(|text| !text.is_empty())
-        .map(|text| serde_json::from_str(text).map_err(|source| FrameError::Json { key: key.to_owned(), source }))
+        .map(|text| {
+            serde_json::from_str(text).map_err(|source| FrameError::Json {
+                key: key.to_owned(),
+                source,
+            })
+        })
         .transpose()
 }
 
@@ -133,7 +142,10 @@ fn fields_of(schema: &Schema) -> Result<Vec<DecodedField>, FrameError> {
                 DataType::Utf8 => ("string", "string"),
                 DataType::Boolean => ("boolean", "bool"),
                 other => {
-                    return Err(FrameError::Kind { field: field.name().clone(), kind: other.to_string() });
+                    return Err(FrameError::Kind {
+                        field: field.name().clone(),
+                        kind: other.to_string(),
+                    });
                 }
             };
             Ok(DecodedField {
@@ -151,7 +163,9 @@ fn fields_of(schema: &Schema) -> Result<Vec<DecodedField>, FrameError> {
 
 fn cells(column: &ArrayRef, name: &str) -> Result<Vec<Cell>, FrameError> {
     let of = |make: &dyn Fn(usize) -> Cell| -> Vec<Cell> {
-        (0..column.len()).map(|at| if column.is_null(at) { Cell::Null } else { make(at) }).collect()
+        (0..column.len())
+            .map(|at| if column.is_null(at) { Cell::Null } else { make(at) })
+            .collect()
     };
     Ok(match column.data_type() {
         DataType::Timestamp(TimeUnit::Nanosecond, _) => {
@@ -174,7 +188,12 @@ fn cells(column: &ArrayRef, name: &str) -> Result<Vec<Cell>, FrameError> {
             let column = column.as_boolean();
             of(&|at| Cell::Bool(column.value(at)))
         }
-        other => return Err(FrameError::Kind { field: name.to_owned(), kind: other.to_string() }),
+        other => {
+            return Err(FrameError::Kind {
+                field: name.to_owned(),
+                kind: other.to_string(),
+            });
+        }
     })
 }
 
@@ -276,15 +295,27 @@ fn column_json(field: &DecodedField) -> Column {
     }
     Column {
         values,
-        entities: if entities.is_empty() { Value::Null } else { Value::Object(entities) },
-        nanos: if nanos.iter().all(|ns| *ns == 0) { Value::Null } else { json!(nanos) },
+        entities: if entities.is_empty() {
+            Value::Null
+        } else {
+            Value::Object(entities)
+        },
+        nanos: if nanos.iter().all(|ns| *ns == 0) {
+            Value::Null
+        } else {
+            json!(nanos)
+        },
     }
 }
 
 /// A finite number; whole ones without decimals, as Go writes them.
 fn plain(number: f64) -> Value {
     const EXACT: f64 = 9_007_199_254_740_992.0;
-    if number.fract() == 0.0 && number.abs() <= EXACT { json!(number as i64) } else { json!(number) }
+    if number.fract() == 0.0 && number.abs() <= EXACT {
+        json!(number as i64)
+    } else {
+        json!(number)
+    }
 }
 
 #[cfg(test)]
@@ -305,16 +336,24 @@ mod tests {
 
     #[test]
     fn what_json_cannot_say_stands_in_entities_and_nanos() {
-        let numbers = [f64::NAN, 1.5, f64::INFINITY, f64::NEG_INFINITY, 3.0].map(Cell::Number).to_vec();
+        let numbers = [f64::NAN, 1.5, f64::INFINITY, f64::NEG_INFINITY, 3.0]
+            .map(Cell::Number)
+            .to_vec();
         let frame = DecodedFrame {
             name: String::new(),
             ref_id: "A".to_owned(),
             meta: None,
-            fields: vec![field("number", numbers), field("time", vec![Cell::Time(1_000_001), Cell::Null])],
+            fields: vec![
+                field("number", numbers),
+                field("time", vec![Cell::Time(1_000_001), Cell::Null]),
+            ],
         };
         let json = frame_json(&frame);
         assert_eq!(json["data"]["values"][0], json!([null, 1.5, null, null, 3]));
-        assert_eq!(json["data"]["entities"], json!([{ "NaN": [0], "Inf": [2], "NegInf": [3] }, null]));
+        assert_eq!(
+            json["data"]["entities"],
+            json!([{ "NaN": [0], "Inf": [2], "NegInf": [3] }, null])
+        );
         assert_eq!(json["data"]["nanos"], json!([null, [1, 0]]));
         assert_eq!(json["schema"]["refId"], "A");
     }

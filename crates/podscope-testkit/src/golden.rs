@@ -23,10 +23,14 @@ pub fn golden(path: impl AsRef<Path>, actual: &str) {
     }
     let expected = match std::fs::read_to_string(path) {
         Ok(expected) => expected,
-        Err(error) => panic!("golden file {shown} cannot be read ({error}); run the test with UPDATE_GOLDEN=1"),
+        Err(error) => {
+            panic!("golden file {shown} cannot be read ({error}); run the test with UPDATE_GOLDEN=1")
+        }
     };
     if let Some(difference) = first_difference(&expected, actual) {
-        panic!("golden file {shown} differs; if the change is meant, run the test with UPDATE_GOLDEN=1\n{difference}");
+        panic!(
+            "golden file {shown} differs; if the change is meant, run the test with UPDATE_GOLDEN=1\n{difference}"
+        );
     }
 }
 
@@ -41,8 +45,13 @@ fn first_difference(expected: &str, actual: &str) -> Option<String> {
             (None, None) => break,
             (expected, actual) if expected == actual => {}
             (expected, actual) => {
-                let show = |line: Option<&str>| line.map_or("(end of text)".to_owned(), |line| format!("{line:?}"));
-                return Some(format!("line {number}: expected {}\nline {number}: actual   {}", show(expected), show(actual)));
+                let show =
+                    |line: Option<&str>| line.map_or("(end of text)".to_owned(), |line| format!("{line:?}"));
+                return Some(format!(
+                    "line {number}: expected {}\nline {number}: actual   {}",
+                    show(expected),
+                    show(actual)
+                ));
             }
         }
     }
@@ -57,7 +66,11 @@ mod tests {
     fn names_the_first_line_that_differs() {
         let text = first_difference("a\nb\nc\n", "a\nx\nc\n").expect("differs");
         assert_eq!(text, "line 2: expected \"b\"\nline 2: actual   \"x\"");
-        assert!(first_difference("a\n", "a").expect("differs").contains("line ends"));
+        assert!(
+            first_difference("a\n", "a")
+                .expect("differs")
+                .contains("line ends")
+        );
         assert_eq!(first_difference("a", "a"), None);
     }
 

@@ -14,7 +14,9 @@ impl HostTree {
     /// # Errors
     /// When no temporary folder can be made.
     pub fn new() -> std::io::Result<Self> {
-        Ok(Self { dir: tempfile::Builder::new().prefix("podscope-host-").tempdir()? })
+        Ok(Self {
+            dir: tempfile::Builder::new().prefix("podscope-host-").tempdir()?,
+        })
     }
 
     /// A copy of a captured machine.
@@ -98,9 +100,13 @@ mod tests {
     fn files_and_links_lie_where_the_host_would_have_them() {
         let tree = HostTree::new().expect("temporary folder");
         tree.file("/proc/loadavg", "1 2 3\n").expect("written");
-        tree.link("/sys/class/net/eth0", "../../devices/eth0").expect("linked");
+        tree.link("/sys/class/net/eth0", "../../devices/eth0")
+            .expect("linked");
         let copy = HostTree::copy_of(tree.root()).expect("copied");
-        assert_eq!(std::fs::read_to_string(copy.path("/proc/loadavg")).expect("read"), "1 2 3\n");
+        assert_eq!(
+            std::fs::read_to_string(copy.path("/proc/loadavg")).expect("read"),
+            "1 2 3\n"
+        );
         assert!(copy.path("/sys/class/net/eth0").is_symlink());
         copy.remove("/proc/loadavg").expect("removed");
         assert!(!copy.path("/proc/loadavg").exists());

@@ -26,24 +26,36 @@ pub(super) fn frames(lines: Vec<Line>, shape: &Shape<'_>, meta: &Meta) -> Vec<Fr
     for (_, mut list) in groups {
         list.sort_by(|a, b| bound(&a.labels).total_cmp(&bound(&b.labels)));
         deaccumulate(&mut list);
-        let mut meta = if frames.is_empty() { meta.clone() } else { Meta::default() };
+        let mut meta = if frames.is_empty() {
+            meta.clone()
+        } else {
+            Meta::default()
+        };
         meta.frame_type = Some(FrameType::HeatmapRows);
         let mut fields = vec![shape.time(shape.grid.times().collect::<Vec<i64>>())];
         fields.extend(list.into_iter().map(|line| column(line, shape)));
-        frames.push(Frame { meta, ..Frame::new(fields) });
+        frames.push(Frame {
+            meta,
+            ..Frame::new(fields)
+        });
     }
     frames
 }
 
 /// The bound as a number; series that are no buckets come last.
 fn bound(labels: &Labels) -> f64 {
-    labels.get(BOUND).and_then(|text| text.parse().ok()).unwrap_or(f64::NAN)
+    labels
+        .get(BOUND)
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(f64::NAN)
 }
 
 fn deaccumulate(list: &mut [Line]) {
     for upper in (1..list.len()).rev() {
         let (below, above) = list.split_at_mut(upper);
-        let (Some(below), Some(above)) = (below.last(), above.first_mut()) else { continue };
+        let (Some(below), Some(above)) = (below.last(), above.first_mut()) else {
+            continue;
+        };
         for (value, under) in above.values.iter_mut().zip(&below.values) {
             if is_stale(*value) {
                 continue;
@@ -60,8 +72,12 @@ fn deaccumulate(list: &mut [Line]) {
 fn column(line: Line, shape: &Shape<'_>) -> Field {
     let name = match line.labels.get(BOUND) {
         Some(bound) => bound.to_owned(),
-        None => legend::display_name(shape.legend, &line.labels, shape.expr)
-            .unwrap_or_else(|| line.labels.metric_name().unwrap_or(crate::frames::VALUE).to_owned()),
+        None => legend::display_name(shape.legend, &line.labels, shape.expr).unwrap_or_else(|| {
+            line.labels
+                .metric_name()
+                .unwrap_or(crate::frames::VALUE)
+                .to_owned()
+        }),
     };
     let mut field = Field::number(name.as_str(), line.values);
     field.config.display_name = Some(name);

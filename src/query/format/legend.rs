@@ -20,7 +20,10 @@ pub fn display_name(legend: &Legend, labels: &Labels, expr: &str) -> Option<Stri
 /// `name{a="b", c="d"}`.
 fn verbose(labels: &Labels) -> String {
     let name = labels.metric_name();
-    let mut pairs = labels.iter().filter(|label| label.name.as_ref() != NAME).peekable();
+    let mut pairs = labels
+        .iter()
+        .filter(|label| label.name.as_ref() != NAME)
+        .peekable();
     if pairs.peek().is_none() {
         return name.unwrap_or("{}").to_owned();
     }
@@ -44,7 +47,9 @@ fn replace(format: &str, labels: &Labels) -> String {
     let mut out = String::with_capacity(format.len());
     let mut rest = format;
     while let Some((before, after)) = rest.split_once("{{") {
-        let Some((name, tail)) = after.split_once("}}") else { break };
+        let Some((name, tail)) = after.split_once("}}") else {
+            break;
+        };
         out.push_str(before);
         out.push_str(labels.get(name.trim()).unwrap_or_default());
         rest = tail;
@@ -57,7 +62,11 @@ fn replace(format: &str, labels: &Labels) -> String {
 /// `Value`: the one label they all have and no other, else all labels. It depends on all frames of the answer.
 pub fn name_automatically(frames: &mut [&mut Frame], automatic: &[bool]) {
     let single = single_label(frames);
-    for (frame, _) in frames.iter_mut().zip(automatic).filter(|(_, automatic)| **automatic) {
+    for (frame, _) in frames
+        .iter_mut()
+        .zip(automatic)
+        .filter(|(_, automatic)| **automatic)
+    {
         for field in &mut frame.fields {
             let Some(labels) = &field.labels else { continue };
             if labels.metric_name() != Some(field.name.as_str()) {
@@ -66,8 +75,10 @@ pub fn name_automatically(frames: &mut [&mut Frame], automatic: &[bool]) {
             field.config.display_name = Some(match &single {
                 Some(name) => labels.get(name).unwrap_or(VALUE).to_owned(),
                 None => {
-                    let pairs: Vec<String> =
-                        labels.iter().map(|label| format!("{}=\"{}\"", label.name, label.value)).collect();
+                    let pairs: Vec<String> = labels
+                        .iter()
+                        .map(|label| format!("{}=\"{}\"", label.name, label.value))
+                        .collect();
                     format!("{{{}}}", pairs.join(", "))
                 }
             });

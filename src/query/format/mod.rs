@@ -39,11 +39,16 @@ impl Shape<'_> {
     fn meta(&self, result_type: &str) -> Meta {
         let mut meta = Meta {
             // The inspector's words are Grafana's own.
-            executed: Some(format!("Expr: {}\nStep: {}", self.expr, duration::promql(self.step_ms))),
+            executed: Some(format!(
+                "Expr: {}\nStep: {}",
+                self.expr,
+                duration::promql(self.step_ms)
+            )),
             ..Meta::default()
         };
         meta.custom.insert("resultType".to_owned(), result_type.into());
-        meta.custom.insert("calculatedMinStep".to_owned(), self.step_ms.into());
+        meta.custom
+            .insert("calculatedMinStep".to_owned(), self.step_ms.into());
         meta
     }
 
@@ -75,11 +80,21 @@ pub fn frames(value: Value, shape: &Shape<'_>) -> Vec<Frame> {
             many(vec![line], shape, &meta)
         }
         Value::Vector(list) => {
-            let list = list.into_iter().map(|series| series::Line::on_grid(series.labels, series.values)).collect();
+            let list = list
+                .into_iter()
+                .map(|series| series::Line::on_grid(series.labels, series.values))
+                .collect();
             many(list, shape, &meta)
         }
     };
-    if frames.is_empty() { vec![Frame { meta, ..Frame::default() }] } else { frames }
+    if frames.is_empty() {
+        vec![Frame {
+            meta,
+            ..Frame::default()
+        }]
+    } else {
+        frames
+    }
 }
 
 fn many(mut lines: Vec<series::Line>, shape: &Shape<'_>, meta: &Meta) -> Vec<Frame> {
@@ -97,7 +112,10 @@ fn many(mut lines: Vec<series::Line>, shape: &Shape<'_>, meta: &Meta) -> Vec<Fra
 
 fn text_frame(text: String, shape: &Shape<'_>, meta: Meta) -> Frame {
     let time = shape.time(vec![shape.grid.end_ms]);
-    Frame { meta, ..Frame::new(vec![time, Field::text(crate::frames::VALUE, vec![text])]) }
+    Frame {
+        meta,
+        ..Frame::new(vec![time, Field::text(crate::frames::VALUE, vec![text])])
+    }
 }
 
 /// Number of values in a list of frames: what the budget counts.

@@ -19,11 +19,19 @@ pub(super) struct Line {
 
 impl Line {
     pub(super) fn on_grid(labels: Labels, values: Vec<f64>) -> Self {
-        Self { labels, times: None, values }
+        Self {
+            labels,
+            times: None,
+            values,
+        }
     }
 
     pub(super) fn from_samples(series: SeriesData) -> Self {
-        Self { labels: series.labels, times: Some(series.timestamps), values: series.values.to_vec() }
+        Self {
+            labels: series.labels,
+            times: Some(series.timestamps),
+            values: series.values.to_vec(),
+        }
     }
 
     /// The samples that exist.
@@ -32,7 +40,12 @@ impl Line {
             .iter()
             .enumerate()
             .filter(|(_, value)| !is_stale(**value))
-            .map(move |(at, value)| (self.times.as_ref().map_or_else(|| grid.at(at), |times| times[at]), *value))
+            .map(move |(at, value)| {
+                (
+                    self.times.as_ref().map_or_else(|| grid.at(at), |times| times[at]),
+                    *value,
+                )
+            })
     }
 }
 
@@ -52,12 +65,22 @@ pub(super) fn for_panel(lines: Vec<Line>, shape: &Shape<'_>, meta: &Meta) -> Vec
     if lines.iter().any(|line| line.times.is_some()) {
         return own_times(lines, shape, &meta);
     }
-    meta.frame_type =
-        Some(if shape.instant { FrameType::NumericWide } else { FrameType::TimeSeriesWide });
+    meta.frame_type = Some(if shape.instant {
+        FrameType::NumericWide
+    } else {
+        FrameType::TimeSeriesWide
+    });
     let mut fields = Vec::with_capacity(lines.len() + 1);
     fields.push(shape.time(shape.grid.times().collect::<Vec<i64>>()));
-    fields.extend(lines.into_iter().map(|line| column(line.labels, line.values, shape)));
-    vec![Frame { meta, ..Frame::new(fields) }]
+    fields.extend(
+        lines
+            .into_iter()
+            .map(|line| column(line.labels, line.values, shape)),
+    );
+    vec![Frame {
+        meta,
+        ..Frame::new(fields)
+    }]
 }
 
 /// Frames an expression can read without guessing: numbers for an instant query, else one frame per series without
@@ -68,8 +91,14 @@ pub(super) fn for_expression(lines: Vec<Line>, shape: &Shape<'_>, meta: &Meta) -
     }
     let mut meta = meta.clone();
     meta.frame_type = Some(FrameType::NumericWide);
-    let fields = lines.into_iter().map(|line| column(line.labels, line.values, shape)).collect();
-    vec![Frame { meta, ..Frame::new(fields) }]
+    let fields = lines
+        .into_iter()
+        .map(|line| column(line.labels, line.values, shape))
+        .collect();
+    vec![Frame {
+        meta,
+        ..Frame::new(fields)
+    }]
 }
 
 fn own_times(lines: Vec<Line>, shape: &Shape<'_>, meta: &Meta) -> Vec<Frame> {
@@ -77,10 +106,17 @@ fn own_times(lines: Vec<Line>, shape: &Shape<'_>, meta: &Meta) -> Vec<Frame> {
     for line in lines {
         let (times, values): (Vec<i64>, Vec<f64>) = line.samples(shape.grid).unzip();
         // What the whole answer has to say is said once.
-        let mut meta = if frames.is_empty() { meta.clone() } else { Meta::default() };
+        let mut meta = if frames.is_empty() {
+            meta.clone()
+        } else {
+            Meta::default()
+        };
         meta.frame_type = Some(FrameType::TimeSeriesMulti);
         let fields = vec![shape.time(times), column(line.labels, values, shape)];
-        frames.push(Frame { meta, ..Frame::new(fields) });
+        frames.push(Frame {
+            meta,
+            ..Frame::new(fields)
+        });
     }
     frames
 }

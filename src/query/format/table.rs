@@ -15,23 +15,37 @@ pub(super) fn frame(lines: &[Line], shape: &Shape<'_>, meta: &Meta) -> Frame {
             names.push(label.name.as_ref());
         }
     }
-    let mut rows: Vec<(i64, f64, &Line)> =
-        lines.iter().flat_map(|line| line.samples(shape.grid).map(move |(time, value)| (time, value, line))).collect();
+    let mut rows: Vec<(i64, f64, &Line)> = lines
+        .iter()
+        .flat_map(|line| {
+            line.samples(shape.grid)
+                .map(move |(time, value)| (time, value, line))
+        })
+        .collect();
     // Stable: rows of one time keep the order of their series.
     rows.sort_by_key(|(time, _, _)| *time);
 
     let mut fields = Vec::with_capacity(names.len() + 2);
     fields.push(shape.time(rows.iter().map(|(time, _, _)| *time).collect::<Vec<i64>>()));
     for name in names {
-        let cells = rows.iter().map(|(_, _, line)| line.labels.get(name).unwrap_or_default().to_owned()).collect();
+        let cells = rows
+            .iter()
+            .map(|(_, _, line)| line.labels.get(name).unwrap_or_default().to_owned())
+            .collect();
         let mut field = Field::text(name, cells);
         field.config.filterable = Some(true);
         fields.push(field);
     }
-    let mut value = Field::number(shape.value_column, rows.iter().map(|(_, value, _)| *value).collect());
+    let mut value = Field::number(
+        shape.value_column,
+        rows.iter().map(|(_, value, _)| *value).collect(),
+    );
     value.config.unit = shape.unit;
     fields.push(value);
     let mut meta = meta.clone();
     meta.visualisation = Some("rawPrometheus");
-    Frame { meta, ..Frame::new(fields) }
+    Frame {
+        meta,
+        ..Frame::new(fields)
+    }
 }

@@ -40,9 +40,15 @@ pub enum HostError {
     #[error("connecting to the plugin's socket: {0}")]
     Connect(#[from] tonic::transport::Error),
     #[error("{call}: {status}")]
-    Call { call: &'static str, status: tonic::Status },
+    Call {
+        call: &'static str,
+        status: tonic::Status,
+    },
     #[error("refId {ref_id}: {source}")]
-    Frame { ref_id: String, source: crate::frames::FrameError },
+    Frame {
+        ref_id: String,
+        source: crate::frames::FrameError,
+    },
     #[error("waiting for the plugin's end: {0}")]
     Wait(std::io::Error),
     #[error("the query request: {0}")]
@@ -73,7 +79,10 @@ impl Captured {
         let mut buffer = vec![0; 8192];
         while let Ok(count @ 1..) = stream.read(&mut buffer).await {
             let text = String::from_utf8_lossy(&buffer[..count]);
-            self.0.lock().unwrap_or_else(PoisonError::into_inner).push_str(&text);
+            self.0
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push_str(&text);
         }
     }
 }
@@ -93,8 +102,14 @@ impl PluginHost {
     /// See [`HostError`].
     pub async fn start_with(executable: impl AsRef<Path>, env: &[(&str, &str)]) -> Result<Self, HostError> {
         let path = executable.as_ref().to_owned();
-        let at = |source| HostError::Start { path: path.clone(), source };
-        let dir = tempfile::Builder::new().prefix("plugin-dir").tempdir().map_err(at)?;
+        let at = |source| HostError::Start {
+            path: path.clone(),
+            source,
+        };
+        let dir = tempfile::Builder::new()
+            .prefix("plugin-dir")
+            .tempdir()
+            .map_err(at)?;
         let mut child = Command::new(&path)
             .env_clear()
             .env("grafana_plugin_type", "datasource")
@@ -116,14 +131,20 @@ impl PluginHost {
         if let Some(stream) = child.stderr.take() {
             tokio::spawn(stderr.clone().read(stream));
         }
-        let missing = || HostError::NoHandshake { path: path.clone(), stderr: String::new() };
+        let missing = || HostError::NoHandshake {
+            path: path.clone(),
+            stderr: String::new(),
+        };
         let mut lines = BufReader::new(child.stdout.take().ok_or_else(missing)?);
         let mut line = String::new();
         let read = tokio::time::timeout(HANDSHAKE, lines.read_line(&mut line)).await;
         if !matches!(read, Ok(Ok(1..))) {
             // It ended or hangs: let its last words arrive.
             let _ended = tokio::time::timeout(PATIENCE, child.wait()).await.is_ok();
-            return Err(HostError::NoHandshake { path, stderr: stderr.text() });
+            return Err(HostError::NoHandshake {
+                path,
+                stderr: stderr.text(),
+            });
         }
         tokio::spawn(stdout.clone().read(lines));
         let socket = socket_of(line.trim_end())?;
@@ -134,7 +155,14 @@ impl PluginHost {
                 async move { UnixStream::connect(socket).await.map(TokioIo::new) }
             }))
             .await?;
-        Ok(Self { child, channel, socket, stdout, stderr, _dir: dir })
+        Ok(Self {
+            child,
+            channel,
+            socket,
+            stdout,
+            stderr,
+            _dir: dir,
+        })
     }
 
     /// The process id, while it runs.
@@ -179,7 +207,10 @@ impl PluginHost {
     pub async fn ended(&mut self, limit: Duration) -> Result<ExitStatus, HostError> {
         match tokio::time::timeout(limit, self.child.wait()).await {
             Ok(ended) => ended.map_err(HostError::Wait),
-            Err(late) => Err(HostError::Wait(std::io::Error::new(std::io::ErrorKind::TimedOut, late))),
+            Err(late) => Err(HostError::Wait(std::io::Error::new(
+                std::io::ErrorKind::TimedOut,
+                late,
+            ))),
         }
     }
 }
@@ -198,8 +229,17 @@ mod tests {
 
     #[test]
     fn reads_go_plugins_handshake_and_nothing_else() {
-        assert_eq!(socket_of("1|2|unix|/tmp/x.sock|grpc").expect("valid"), Path::new("/tmp/x.sock"));
-        for line in ["", "hello", "1|2|tcp|127.0.0.1:1|grpc", "1|1|unix|/x|grpc", "1|2|unix|/x|netrpc"] {
+        assert_eq!(
+            socket_of("1|2|unix|/tmp/x.sock|grpc").expect("valid"),
+            Path::new("/tmp/x.sock")
+        );
+        for line in [
+            "",
+            "hello",
+            "1|2|tcp|127.0.0.1:1|grpc",
+            "1|1|unix|/x|grpc",
+            "1|2|unix|/x|netrpc",
+        ] {
             assert!(socket_of(line).is_err(), "{line}");
         }
     }
@@ -207,7 +247,10 @@ mod tests {
     #[tokio::test]
     async fn an_executable_that_is_no_plugin_is_named_with_its_last_words() {
         let error = PluginHost::start("/bin/ls").await.expect_err("no plugin");
-        assert!(error.to_string().contains("handshake") || error.to_string().contains("/bin/ls"), "{error}");
+        assert!(
+            error.to_string().contains("handshake") || error.to_string().contains("/bin/ls"),
+            "{error}"
+        );
         let error = PluginHost::start("/no/such/file").await.expect_err("missing");
         assert!(error.to_string().starts_with("starting /no/such/file"), "{error}");
     }

@@ -61,7 +61,10 @@ impl PluginHost {
     ///
     /// # Errors
     /// When the call itself fails or a frame cannot be decoded; a query's own error is in its answer.
-    pub async fn query_data(&self, request: &QueryRequest) -> Result<BTreeMap<String, QueryAnswer>, HostError> {
+    pub async fn query_data(
+        &self,
+        request: &QueryRequest,
+    ) -> Result<BTreeMap<String, QueryAnswer>, HostError> {
         let mut grpc = tonic::client::Grpc::new(self.channel.clone()).max_decoding_message_size(usize::MAX);
         grpc.ready().await?;
         let codec = tonic::codec::ProstCodec::<pluginv2::QueryDataRequest, QueryDataResponse>::default();
@@ -80,7 +83,10 @@ impl PluginHost {
                     .iter()
                     .map(|bytes| frames::decode(bytes))
                     .collect::<Result<_, _>>()
-                    .map_err(|source| HostError::Frame { ref_id: ref_id.clone(), source })?;
+                    .map_err(|source| HostError::Frame {
+                        ref_id: ref_id.clone(),
+                        source,
+                    })?;
                 let answer = QueryAnswer {
                     status: response.status,
                     error: response.error,
@@ -98,7 +104,10 @@ impl PluginHost {
     /// # Errors
     /// When the call fails.
     pub async fn check_health(&self, source: &Source) -> Result<Health, HostError> {
-        let request = pluginv2::CheckHealthRequest { plugin_context: Some(source.context()), headers: HashMap::new() };
+        let request = pluginv2::CheckHealthRequest {
+            plugin_context: Some(source.context()),
+            headers: HashMap::new(),
+        };
         let response = DiagnosticsClient::new(self.channel.clone())
             .check_health(request)
             .await
@@ -121,7 +130,10 @@ impl PluginHost {
             .await
             .map_err(call("CollectMetrics"))?
             .into_inner();
-        let bytes = response.metrics.map(|metrics| metrics.prometheus).unwrap_or_default();
+        let bytes = response
+            .metrics
+            .map(|metrics| metrics.prometheus)
+            .unwrap_or_default();
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 
@@ -137,13 +149,18 @@ impl PluginHost {
         headers: &[(&str, &str)],
         body: impl Into<Bytes>,
     ) -> Result<ResourceAnswer, HostError> {
-        let list = |value: &str| pluginv2::StringList { values: vec![value.to_owned()] };
+        let list = |value: &str| pluginv2::StringList {
+            values: vec![value.to_owned()],
+        };
         let request = pluginv2::CallResourceRequest {
             plugin_context: Some(source.context()),
             path: path.split('?').next().unwrap_or_default().to_owned(),
             method: method.to_owned(),
             url: path.to_owned(),
-            headers: headers.iter().map(|(name, value)| ((*name).to_owned(), list(value))).collect(),
+            headers: headers
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), list(value)))
+                .collect(),
             body: body.into(),
         };
         let mut stream = ResourceClient::new(self.channel.clone())
@@ -152,7 +169,11 @@ impl PluginHost {
             .await
             .map_err(call("CallResource"))?
             .into_inner();
-        let mut answer = ResourceAnswer { status: 0, headers: BTreeMap::new(), body: Bytes::new() };
+        let mut answer = ResourceAnswer {
+            status: 0,
+            headers: BTreeMap::new(),
+            body: Bytes::new(),
+        };
         let mut body = Vec::new();
         while let Some(part) = stream.message().await.map_err(call("CallResource"))? {
             if answer.status == 0 {
@@ -176,6 +197,8 @@ pub(super) async fn shutdown(channel: Channel) -> Result<(), HostError> {
     grpc.ready().await?;
     let codec = tonic::codec::ProstCodec::<Empty, Empty>::default();
     let path = tonic::codegen::http::uri::PathAndQuery::from_static("/plugin.GRPCController/Shutdown");
-    grpc.unary(tonic::Request::new(Empty {}), path, codec).await.map_err(call("Shutdown"))?;
+    grpc.unary(tonic::Request::new(Empty {}), path, codec)
+        .await
+        .map_err(call("Shutdown"))?;
     Ok(())
 }

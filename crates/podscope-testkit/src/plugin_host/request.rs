@@ -27,7 +27,10 @@ pub struct Source {
 
 impl std::fmt::Debug for Source {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        out.debug_struct("Source").field("uid", &self.uid).field("json", &self.json).finish_non_exhaustive()
+        out.debug_struct("Source")
+            .field("uid", &self.uid)
+            .field("json", &self.json)
+            .finish_non_exhaustive()
     }
 }
 
@@ -48,7 +51,10 @@ impl Source {
 
     /// A data source over these agents.
     pub fn of_urls<U: AsRef<str>>(urls: impl IntoIterator<Item = U>) -> Self {
-        let targets: Vec<Value> = urls.into_iter().map(|url| json!({ "url": url.as_ref() })).collect();
+        let targets: Vec<Value> = urls
+            .into_iter()
+            .map(|url| json!({ "url": url.as_ref() }))
+            .collect();
         Self::new(json!({ "targets": targets }))
     }
 
@@ -102,13 +108,24 @@ pub struct Query {
 impl Query {
     /// A query of a panel 1,000 pixels wide.
     pub fn new(ref_id: &str, json: Value) -> Self {
-        Self { ref_id: ref_id.to_owned(), max_data_points: 1000, interval_ms: 0, json }
+        Self {
+            ref_id: ref_id.to_owned(),
+            max_data_points: 1000,
+            interval_ms: 0,
+            json,
+        }
     }
 }
 
 impl QueryRequest {
     pub fn new(source: Source, from_ms: i64, to_ms: i64, queries: Vec<Query>) -> Self {
-        Self { source, headers: BTreeMap::new(), from_ms, to_ms, queries }
+        Self {
+            source,
+            headers: BTreeMap::new(),
+            from_ms,
+            to_ms,
+            queries,
+        }
     }
 
     /// As the alert scheduler asks.
@@ -128,7 +145,10 @@ impl QueryRequest {
                 ref_id: query.ref_id.clone(),
                 max_data_points: query.max_data_points,
                 interval_ms: query.interval_ms,
-                time_range: Some(pluginv2::TimeRange { from_epoch_ms: self.from_ms, to_epoch_ms: self.to_ms }),
+                time_range: Some(pluginv2::TimeRange {
+                    from_epoch_ms: self.from_ms,
+                    to_epoch_ms: self.to_ms,
+                }),
                 json: query.json.to_string().into_bytes(),
                 query_type: query.json["queryType"].as_str().unwrap_or_default().to_owned(),
             })
@@ -147,7 +167,9 @@ impl QueryRequest {
 /// A body that is not of this form.
 pub fn ds_query_request(source: Source, body: &Value, now_ms: i64) -> Result<QueryRequest, HostError> {
     let bad = |text: String| HostError::Request(text);
-    let queries = body["queries"].as_array().ok_or_else(|| bad("`queries` is missing".to_owned()))?;
+    let queries = body["queries"]
+        .as_array()
+        .ok_or_else(|| bad("`queries` is missing".to_owned()))?;
     let queries = queries
         .iter()
         .filter(|query| query["hide"] != json!(true))
@@ -170,7 +192,9 @@ fn time_ms(value: &Value, now_ms: i64) -> Option<i64> {
         return Some(number);
     }
     let text = value.as_str()?.trim();
-    let Some(rest) = text.strip_prefix("now") else { return text.parse().ok() };
+    let Some(rest) = text.strip_prefix("now") else {
+        return text.parse().ok();
+    };
     if rest.is_empty() {
         return Some(now_ms);
     }
@@ -222,8 +246,14 @@ mod tests {
             "queries": [{ "refId": "B", "expr": "up", "intervalMs": 15000, "maxDataPoints": 800 }, { "hide": true }],
         });
         let request = ds_query_request(Source::new(Value::Null), &body, 3_600_000).expect("valid");
-        assert_eq!((request.from_ms, request.to_ms, request.queries.len()), (0, 1_700_000_000_000, 1));
-        assert_eq!((request.queries[0].interval_ms, request.queries[0].max_data_points), (15_000, 800));
+        assert_eq!(
+            (request.from_ms, request.to_ms, request.queries.len()),
+            (0, 1_700_000_000_000, 1)
+        );
+        assert_eq!(
+            (request.queries[0].interval_ms, request.queries[0].max_data_points),
+            (15_000, 800)
+        );
         assert!(ds_query_request(Source::new(Value::Null), &json!({ "queries": [] }), 0).is_err());
     }
 
@@ -236,8 +266,14 @@ mod tests {
             frames: Vec::new(),
             raw_frames: Vec::new(),
         };
-        let bad = QueryAnswer { status: 422, error: "no".to_owned(), error_source: "downstream".to_owned(), ..good.clone() };
-        let (status, json) = ds_query_response(&BTreeMap::from([("A".to_owned(), good), ("B".to_owned(), bad)]));
+        let bad = QueryAnswer {
+            status: 422,
+            error: "no".to_owned(),
+            error_source: "downstream".to_owned(),
+            ..good.clone()
+        };
+        let (status, json) =
+            ds_query_response(&BTreeMap::from([("A".to_owned(), good), ("B".to_owned(), bad)]));
         assert_eq!(status, 400);
         assert_eq!(json["results"]["A"]["status"], 200);
         assert_eq!(json["results"]["B"]["error"], "no");
