@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use crate::answer::{NodeStatus, Partial, SeriesRequest};
 use crate::ask;
+use crate::coalesce::{Coalescer, Work};
 use crate::coverage::{may_be_up, up_labels};
 use crate::error::FleetError;
 use crate::fleet::{Fleet, is_fatal};
@@ -35,6 +36,8 @@ type List = Arc<Partial<Vec<Labels>>>;
 /// What was asked lately.
 #[derive(Debug, Default)]
 pub(crate) struct Lists {
+    /// By the request as text, with its times made coarse.
+    asking: Coalescer<String, Result<List, FleetError>>,
     series: Mutex<Vec<(SeriesRequest, Instant, List)>>,
     nodes: Mutex<Option<(Instant, Arc<Vec<NodeStatus>>)>>,
 }
@@ -183,7 +186,11 @@ impl Fleet {
         if let Some(list) = kept {
             return Ok(list);
         }
-        let list = Arc::new(self.ask_for_series(request).await?);
+        let begin = || -> Work<_> {
+            let (fleet, request) = (self.clone(), request.clone());
+            Box::pin(async move { fleet.ask_for_series(&request).await.map(Arc::new) })
+        };
+        let list = self.inner.lists.asking.share(format!("{key:?}"), begin).await?;
         if list.value.len() <= MAX_KEPT_SERIES {
             let mut lists = self
                 .inner

@@ -14,6 +14,7 @@
 pub mod answer;
 mod ask;
 pub mod client;
+mod coalesce;
 pub mod config;
 mod coverage;
 pub mod error;
@@ -21,6 +22,7 @@ pub mod fleet;
 mod inventory;
 mod leaf;
 mod node;
+mod query;
 mod tls;
 
 pub use answer::{

@@ -16,7 +16,7 @@ use crate::leaf::{Leaf, LeafFailure, LeafFuture, Weighed};
 const MISSES_TO_OPEN: u32 = 3;
 /// The first probe goes out at once: a healthy agent that was only asked too much is back within milliseconds.
 const PROBE_FIRST: Duration = Duration::from_millis(500);
-const PROBE_SLOWEST: Duration = Duration::from_secs(30);
+const PROBE_SLOWEST: Duration = Duration::from_secs(10);
 
 /// One target.
 pub(crate) struct Node {

@@ -188,7 +188,7 @@ fn fill(
     let backfill_ms = i64::try_from(options.backfill.as_millis()).unwrap_or(i64::MAX);
     let origin_ms = now_ms - backfill_ms - 1_000;
     let workload = Arc::new(Workload::new(options.seed, options.nodes, options.gpus));
-    let mut made = Vec::with_capacity(options.nodes);
+    let mut made: Vec<(Arc<SimNode>, TcpListener)> = Vec::with_capacity(options.nodes);
     for index in 0..options.nodes {
         let name = format!("{}-gpu-{index:02}", options.cluster);
         let size = (options.cpus, options.gpus);
@@ -222,56 +222,53 @@ fn fill(
         made.push((Arc::new(node), listener));
     }
     let past = stretches(now_ms, backfill_ms);
+    let mut nodes: Vec<(Arc<SimNode>, TcpListener, Collectors)> = made
+        .into_iter()
+        .map(|(node, listener)| {
+            let collectors = node.collectors();
+            (node, listener, collectors)
+        })
+        .collect();
+    on_all_cores(&mut nodes, |(node, _, (_, drivers))| {
+        for stretch in &past {
+            node.live_through(*stretch, drivers, options.live.then_some(now_ms));
+        }
+        if let Err(error) = node.history().seal() {
+            tracing::warn!(node = node.instance(), %error, "the filled past could not be sealed");
+        }
+    });
+    if options.live {
+        // Filling took seconds of the present; all nodes catch up together, so that none has a gap.
+        on_all_cores(&mut nodes, |(node, _, (_, drivers))| {
+            let to_ms = crate::cluster::now_ms() - 1_000;
+            node.live_through(
+                Stretch {
+                    from_ms: node.at_ms(),
+                    to_ms,
+                    step_ms: 1_000,
+                },
+                drivers,
+            );
+        });
+    }
+    Ok(nodes)
+}
+
+/// Does the work for each item, on as many threads as there are cores.
+fn on_all_cores<T: Send>(items: &mut [T], work: impl Fn(&mut T) + Sync) {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let next = std::sync::atomic::AtomicUsize::new(0);
-    let mut lived: Vec<Option<Collectors>> = Vec::new();
-    lived.resize_with(made.len(), || None);
-    let lived = Mutex::new(lived);
+    let waiting = Mutex::new(items.iter_mut());
     std::thread::scope(|scope| {
-        for _ in 0..cores.min(made.len()) {
+        for _ in 0..cores {
             scope.spawn(|| {
                 loop {
-                    let at = next.fetch_add(1, Ordering::Relaxed);
-                    let Some((node, _)) = made.get(at) else { return };
-                    let collectors = live_past(node, &past, options.live);
-                    lived.lock().unwrap_or_else(PoisonError::into_inner)[at] = Some(collectors);
+                    let next = waiting.lock().unwrap_or_else(PoisonError::into_inner).next();
+                    let Some(item) = next else { return };
+                    work(item);
                 }
             });
         }
     });
-    let lived = lived.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let both = made.into_iter().zip(lived);
-    both.map(|((node, listener), collectors)| Ok((node, listener, collectors.ok_or(SimError::Backfill)?)))
-        .collect()
-}
-
-fn live_past(node: &SimNode, past: &[Stretch], live: bool) -> Collectors {
-    let (state, mut drivers) = node.collectors();
-    for stretch in past {
-        node.live_through(*stretch, &mut drivers);
-    }
-    if live {
-        // Filling took seconds of the present: catch up, so that there is no gap.
-        loop {
-            let from_ms = node.at_ms();
-            let to_ms = now_ms() - 1_000;
-            if to_ms - from_ms < 1_000 {
-                break;
-            }
-            node.live_through(
-                Stretch {
-                    from_ms,
-                    to_ms,
-                    step_ms: 1_000,
-                },
-                &mut drivers,
-            );
-        }
-    }
-    if let Err(error) = node.history().seal() {
-        tracing::warn!(node = node.instance(), %error, "the filled past could not be sealed");
-    }
-    (state, drivers)
 }
 
 /// Moves every machine on, once a second.

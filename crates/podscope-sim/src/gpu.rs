@@ -14,7 +14,7 @@ const TOTAL_MIB: f64 = 81_559.0;
 const RESERVED_MIB: f64 = 560.0;
 /// Degrees per watt of a GPU whose cooling is in order, and of one with a loose heat sink.
 const COOLED: f64 = 0.058;
-const POORLY_COOLED: f64 = 0.092;
+const POORLY_COOLED: f64 = 0.108;
 /// Seconds in which a change of temperature is two thirds done.
 const LAG: f64 = 22.0;
 /// From here on the driver slows the clocks.

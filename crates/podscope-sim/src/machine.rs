@@ -197,7 +197,10 @@ impl Machine {
             *counter += share * elapsed * 1e6;
         }
         // The first disk holds the system, the second the data.
-        let traffic = [(1e4, 4e5), (load.disk_read, (load.disk_write - 4e5).max(0.0))];
+        let traffic = [
+            (1e4, 4e5),
+            (load.disk_read + 3e4, (load.disk_write - 4e5).max(0.0) + 2e4),
+        ];
         for (disk, (read, written)) in counters.disks.iter_mut().zip(traffic) {
             let (reads, writes) = (read / 131_072.0, written / 262_144.0);
             disk.reads += (reads * elapsed).ceil();

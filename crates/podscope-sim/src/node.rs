@@ -29,6 +29,9 @@ use crate::service::InferenceServer;
 /// A collection that takes longer is given up.
 const COLLECTOR_DEADLINE: Duration = Duration::from_millis(700);
 
+/// Collectors with at least this interval are slow: their last row may still be the current one when the agent starts.
+const SLOW_MS: i64 = 5_000;
+
 /// What can go wrong with a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
@@ -231,8 +234,9 @@ impl SimNode {
         (state, drivers)
     }
 
-    /// Lives through a stretch of the past.
-    pub(crate) fn live_through(&self, stretch: Stretch, drivers: &mut [Driver]) {
+    /// Lives through a stretch of the past. With `goes_on_at_ms`, slow collectors leave out the row that the agent's own
+    /// schedule will write first, which is that of its interval's last multiple.
+    pub(crate) fn live_through(&self, stretch: Stretch, drivers: &mut [Driver], goes_on_at_ms: Option<i64>) {
         let step = stretch.step_ms.unsigned_abs();
         let own: Vec<u64> = drivers
             .iter()
@@ -245,7 +249,8 @@ impl SimNode {
             self.advance(t_ms, stretch.step_ms, true);
             for driver in drivers.iter_mut() {
                 let interval = i64::try_from(driver.stream().interval_ms()).unwrap_or(i64::MAX);
-                if t_ms.rem_euclid(interval) == 0 {
+                let left_out = interval >= SLOW_MS && goes_on_at_ms.is_some_and(|at| t_ms > at - interval);
+                if t_ms.rem_euclid(interval) == 0 && !left_out {
                     driver.tick(t_ms);
                 }
             }
