@@ -20,14 +20,23 @@ fn source(series: usize) -> MemorySource {
     let timestamps: Arc<[i64]> = (0..SECONDS).map(|t| t * 1_000).collect();
     let mut source = MemorySource::new();
     for at in 0..series {
-        let values: Arc<[f64]> = (0..SECONDS).map(|t| ((t * 37 + at as i64 * 11) % 1_000) as f64 * 0.1).collect();
-        for (name, values) in [("gauge", Arc::clone(&values)), ("counter_total", running(&values))] {
+        let values: Arc<[f64]> = (0..SECONDS)
+            .map(|t| ((t * 37 + at as i64 * 11) % 1_000) as f64 * 0.1)
+            .collect();
+        for (name, values) in [
+            ("gauge", Arc::clone(&values)),
+            ("counter_total", running(&values)),
+        ] {
             let labels = Labels::from_pairs([
                 ("__name__", name.to_owned()),
                 ("instance", format!("node{:02}", at / 8)),
                 ("gpu", (at % 8).to_string()),
             ]);
-            source.insert(SeriesData { labels, timestamps: Arc::clone(&timestamps), values });
+            source.insert(SeriesData {
+                labels,
+                timestamps: Arc::clone(&timestamps),
+                values,
+            });
         }
     }
     source
@@ -61,7 +70,11 @@ fn running(values: &[f64]) -> Arc<[f64]> {
 fn hour_of_512_series(bencher: divan::Bencher<'_, '_>, expr: &str) {
     let source = source(512);
     let parsed = parse(expr).unwrap();
-    let grid = Grid { start_ms: 0, end_ms: SECONDS * 1_000, step_ms: 15_000 };
+    let grid = Grid {
+        start_ms: 0,
+        end_ms: SECONDS * 1_000,
+        step_ms: 15_000,
+    };
     bencher.bench(|| evaluate(&parsed, grid, Options::default(), &source, &Budget::unlimited()).unwrap());
 }
 
@@ -69,7 +82,11 @@ fn hour_of_512_series(bencher: divan::Bencher<'_, '_>, expr: &str) {
 fn every_second_of_8_series(bencher: divan::Bencher<'_, '_>, expr: &str) {
     let source = source(8);
     let parsed = parse(expr).unwrap();
-    let grid = Grid { start_ms: 0, end_ms: SECONDS * 1_000, step_ms: 1_000 };
+    let grid = Grid {
+        start_ms: 0,
+        end_ms: SECONDS * 1_000,
+        step_ms: 1_000,
+    };
     bencher
         .counter(divan::counter::ItemsCount::new(8 * SECONDS as u64))
         .bench(|| evaluate(&parsed, grid, Options::default(), &source, &Budget::unlimited()).unwrap());

@@ -45,7 +45,11 @@ pub fn number(value: f64) -> String {
         return "NaN".to_owned();
     }
     if value.is_infinite() {
-        return if value > 0.0 { "+Inf".to_owned() } else { "-Inf".to_owned() };
+        return if value > 0.0 {
+            "+Inf".to_owned()
+        } else {
+            "-Inf".to_owned()
+        };
     }
     let size = value.abs();
     if size == 0.0 || (1e-6..1e21).contains(&size) {
@@ -82,7 +86,9 @@ fn write_data(text: &mut String, value: &Value, grid: Grid, range: bool) {
             write_series(text, &Labels::empty(), grid.times().zip(column.iter().copied()));
             text.push(']');
         }
-        Value::Scalar(column) => write_point(text, grid.start_ms, column.first().copied().unwrap_or(f64::NAN)),
+        Value::Scalar(column) => {
+            write_point(text, grid.start_ms, column.first().copied().unwrap_or(f64::NAN))
+        }
         Value::String(string) => {
             text.push('[');
             write_time(text, grid.start_ms);
@@ -92,16 +98,28 @@ fn write_data(text: &mut String, value: &Value, grid: Grid, range: bool) {
         }
         Value::Vector(series) => write_list(text, series, |text, series| {
             if range {
-                write_series(text, &series.labels, grid.times().zip(series.values.iter().copied()));
+                write_series(
+                    text,
+                    &series.labels,
+                    grid.times().zip(series.values.iter().copied()),
+                );
             } else {
                 write_metric(text, &series.labels);
                 text.push_str(",\"value\":");
-                write_point(text, grid.start_ms, series.values.first().copied().unwrap_or(f64::NAN));
+                write_point(
+                    text,
+                    grid.start_ms,
+                    series.values.first().copied().unwrap_or(f64::NAN),
+                );
                 text.push('}');
             }
         }),
         Value::Samples(series) => write_list(text, series, |text, series| {
-            let points = series.timestamps.iter().copied().zip(series.values.iter().copied());
+            let points = series
+                .timestamps
+                .iter()
+                .copied()
+                .zip(series.values.iter().copied());
             write_series(text, &series.labels, points);
         }),
     }
@@ -217,10 +235,17 @@ mod tests {
     fn a_range_answers_a_matrix_without_the_absent_steps() {
         let labels = Labels::from_pairs([("__name__", "x"), ("a", "q\"")]);
         let outcome = Outcome {
-            value: Value::Vector(vec![StepSeries { labels, values: vec![1.0, STALE, 2.5] }]),
+            value: Value::Vector(vec![StepSeries {
+                labels,
+                values: vec![1.0, STALE, 2.5],
+            }]),
             annotations: vec![Annotation::Info("i".into()), Annotation::Warning("w".into())],
         };
-        let grid = Grid { start_ms: -500, end_ms: 1_500, step_ms: 1_000 };
+        let grid = Grid {
+            start_ms: -500,
+            end_ms: 1_500,
+            step_ms: 1_000,
+        };
         assert_eq!(
             success(&outcome, grid, true),
             concat!(
@@ -232,7 +257,10 @@ mod tests {
 
     #[test]
     fn scalars_and_strings_have_their_own_forms() {
-        let outcome = |value| Outcome { value, annotations: Vec::new() };
+        let outcome = |value| Outcome {
+            value,
+            annotations: Vec::new(),
+        };
         let grid = Grid::instant(2_000);
         assert_eq!(
             success(&outcome(Value::Scalar(vec![f64::NAN])), grid, false),

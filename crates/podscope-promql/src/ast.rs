@@ -142,7 +142,12 @@ pub(crate) struct Matching {
 
 impl Default for Matching {
     fn default() -> Self {
-        Self { on: false, labels: Vec::new(), cardinality: Cardinality::OneToOne, include: Vec::new() }
+        Self {
+            on: false,
+            labels: Vec::new(),
+            cardinality: Cardinality::OneToOne,
+            include: Vec::new(),
+        }
     }
 }
 
@@ -267,7 +272,9 @@ impl Expr {
         while let Some(expr) = stack.pop() {
             match expr {
                 Self::Number(_) | Self::String(_) => {}
-                Self::Selector(selector) | Self::Matrix(selector, _) if selector.at == At::Step => return false,
+                Self::Selector(selector) | Self::Matrix(selector, _) if selector.at == At::Step => {
+                    return false;
+                }
                 Self::Selector(_) | Self::Matrix(..) => {}
                 Self::Subquery(subquery) if subquery.at == At::Step => return false,
                 Self::Subquery(_) => {}

@@ -9,7 +9,10 @@ pub(crate) struct Kahan {
 
 impl Kahan {
     pub(crate) fn new(first: f64) -> Self {
-        Self { sum: first, compensation: 0.0 }
+        Self {
+            sum: first,
+            compensation: 0.0,
+        }
     }
 
     #[inline]
@@ -64,7 +67,10 @@ fn two_sum(a: f64, b: f64) -> (f64, f64) {
 #[inline]
 fn fast_two_sum(a: f64, b: f64) -> DoubleDouble {
     let high = a + b;
-    DoubleDouble { high, low: b - (high - a) }
+    DoubleDouble {
+        high,
+        low: b - (high - a),
+    }
 }
 
 #[cfg(test)]

@@ -80,7 +80,10 @@ impl fmt::Display for ValueType {
 /// # Errors
 /// Malformed text, a bound passed, or syntax that is not supported (the message names it).
 pub fn parse(text: &str) -> Result<Parsed, ParseError> {
-    Ok(Parsed { text: text.to_owned(), expr: Arc::new(lower::parse(text)?) })
+    Ok(Parsed {
+        text: text.to_owned(),
+        expr: Arc::new(lower::parse(text)?),
+    })
 }
 
 /// The names of the functions that are supported.
@@ -99,7 +102,11 @@ impl Parsed {
 
     /// The matchers of every selector in the expression, the metric name included.
     pub fn selectors(&self) -> Vec<Vec<Matcher>> {
-        self.expr.selectors().into_iter().map(|selector| selector.matchers.clone()).collect()
+        self.expr
+            .selectors()
+            .into_iter()
+            .map(|selector| selector.matchers.clone())
+            .collect()
     }
 }
 
@@ -156,7 +163,9 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { lookback_ms: DEFAULT_LOOKBACK_MS }
+        Self {
+            lookback_ms: DEFAULT_LOOKBACK_MS,
+        }
     }
 }
 
@@ -235,10 +244,6 @@ pub fn finish(
 ///
 /// # Errors
 /// Malformed text of the fragment, or identical label sets from two leaves.
-pub fn merge_leaf_values(
-    expr: &str,
-    shape: Shape,
-    answers: Vec<LeafValue>,
-) -> Result<LeafValue, EvalError> {
+pub fn merge_leaf_values(expr: &str, shape: Shape, answers: Vec<LeafValue>) -> Result<LeafValue, EvalError> {
     plan::merge_leaf_values(expr, shape, answers)
 }

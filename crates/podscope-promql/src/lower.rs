@@ -15,7 +15,10 @@ use crate::scan::{Scan, scan};
 use crate::{ParseError, ValueType};
 
 fn error(message: impl Into<String>) -> ParseError {
-    ParseError { message: message.into(), position: None }
+    ParseError {
+        message: message.into(),
+        position: None,
+    }
 }
 
 fn unsupported(what: impl std::fmt::Display) -> ParseError {
@@ -53,7 +56,10 @@ fn explain(message: String, scan: &Scan) -> ParseError {
     if message == "invalid promql query"
         && let Some((what, position)) = &scan.suspect
     {
-        return ParseError { message: format!("{what} (at byte {position})"), position: Some(*position) };
+        return ParseError {
+            message: format!("{what} (at byte {position})"),
+            position: Some(*position),
+        };
     }
     error(message)
 }
@@ -64,9 +70,10 @@ fn lower(expr: &tree::Expr) -> Result<Expr, ParseError> {
         tree::Expr::StringLiteral(literal) => Ok(Expr::String(literal.val.clone())),
         tree::Expr::Paren(paren) => lower(&paren.expr),
         tree::Expr::VectorSelector(selector) => Ok(Expr::Selector(lower_selector(selector)?)),
-        tree::Expr::MatrixSelector(matrix) => {
-            Ok(Expr::Matrix(lower_selector(&matrix.vs)?, positive(millis(matrix.range)?)?))
-        }
+        tree::Expr::MatrixSelector(matrix) => Ok(Expr::Matrix(
+            lower_selector(&matrix.vs)?,
+            positive(millis(matrix.range)?)?,
+        )),
         tree::Expr::Subquery(subquery) => lower_subquery(subquery),
         tree::Expr::Unary(unary) => lower_unary(unary),
         tree::Expr::Binary(_) => lower_binary_chain(expr),
@@ -131,7 +138,10 @@ fn lower_binary(binary: &tree::BinaryExpr, lhs: Expr, rhs: Expr) -> Result<Expr,
             )));
         }
     }
-    let return_bool = binary.modifier.as_ref().is_some_and(|modifier| modifier.return_bool);
+    let return_bool = binary
+        .modifier
+        .as_ref()
+        .is_some_and(|modifier| modifier.return_bool);
     if return_bool && !op.is_comparison() {
         return Err(error("bool modifier can only be used on comparison operators"));
     }
@@ -149,8 +159,14 @@ fn lower_binary(binary: &tree::BinaryExpr, lhs: Expr, rhs: Expr) -> Result<Expr,
         Some(modifier) => lower_matching(modifier)?,
         None => Matching::default(),
     };
-    if let Some(label) = matching.labels.iter().find(|label| matching.on && matching.include.contains(label)) {
-        return Err(error(format!("label {label:?} must not occur in ON and GROUP clause at once")));
+    if let Some(label) = matching
+        .labels
+        .iter()
+        .find(|label| matching.on && matching.include.contains(label))
+    {
+        return Err(error(format!(
+            "label {label:?} must not occur in ON and GROUP clause at once"
+        )));
     }
     if left != ValueType::Vector || right != ValueType::Vector {
         if !matching.labels.is_empty() {
@@ -158,9 +174,18 @@ fn lower_binary(binary: &tree::BinaryExpr, lhs: Expr, rhs: Expr) -> Result<Expr,
         }
         matching = Matching::default();
     } else if op.is_set() && matching.cardinality != Cardinality::OneToOne {
-        return Err(error(format!("no grouping allowed for {:?} operation", op.as_str())));
+        return Err(error(format!(
+            "no grouping allowed for {:?} operation",
+            op.as_str()
+        )));
     }
-    Ok(Expr::Binary(Box::new(Binary { op, lhs, rhs, return_bool, matching })))
+    Ok(Expr::Binary(Box::new(Binary {
+        op,
+        lhs,
+        rhs,
+        return_bool,
+        matching,
+    })))
 }
 
 fn lower_matching(modifier: &tree::BinModifier) -> Result<Matching, ParseError> {
@@ -179,7 +204,12 @@ fn lower_matching(modifier: &tree::BinModifier) -> Result<Matching, ParseError> 
             (Cardinality::OneToOne, Vec::new())
         }
     };
-    Ok(Matching { on, labels, cardinality, include })
+    Ok(Matching {
+        on,
+        labels,
+        cardinality,
+        include,
+    })
 }
 
 fn binary_op(text: &str) -> Option<BinaryOp> {
@@ -253,13 +283,23 @@ fn lower_aggregate(aggregate: &tree::AggregateExpr) -> Result<Expr, ParseError> 
         Some(tree::LabelModifier::Include(labels)) => Grouping::By(sorted(labels)),
         Some(tree::LabelModifier::Exclude(labels)) => Grouping::Without(sorted(labels)),
     };
-    Ok(Expr::Aggregate(Box::new(Aggregate { op, param, expr, grouping })))
+    Ok(Expr::Aggregate(Box::new(Aggregate {
+        op,
+        param,
+        expr,
+        grouping,
+    })))
 }
 
 fn lower_call(call: &tree::Call) -> Result<Expr, ParseError> {
     let name = call.func.name;
     let func = Func::from_name(name).ok_or_else(|| unsupported(format_args!("the function {name:?}")))?;
-    let args = call.args.args.iter().map(|arg| lower(arg)).collect::<Result<Vec<Expr>, ParseError>>()?;
+    let args = call
+        .args
+        .args
+        .iter()
+        .map(|arg| lower(arg))
+        .collect::<Result<Vec<Expr>, ParseError>>()?;
     let signature = func.signature();
     let (most, least) = match signature.optional {
         Optional::None => (Some(signature.args.len()), signature.args.len()),
@@ -298,7 +338,9 @@ fn lower_subquery(subquery: &tree::SubqueryExpr) -> Result<Expr, ParseError> {
     let expr = lower(&subquery.expr)?;
     let found = expr.value_type();
     if found != ValueType::Vector {
-        return Err(error(format!("subquery is only allowed on instant vector, got {found} instead")));
+        return Err(error(format!(
+            "subquery is only allowed on instant vector, got {found} instead"
+        )));
     }
     Ok(Expr::Subquery(Box::new(Subquery {
         expr,
@@ -318,7 +360,12 @@ fn lower_selector(selector: &tree::VectorSelector) -> Result<Selector, ParseErro
     }
     let mut matchers = Vec::with_capacity(selector.matchers.matchers.len() + 1);
     if let Some(name) = &selector.name {
-        if let Some(other) = selector.matchers.matchers.iter().find(|matcher| matcher.name == NAME) {
+        if let Some(other) = selector
+            .matchers
+            .matchers
+            .iter()
+            .find(|matcher| matcher.name == NAME)
+        {
             return Err(error(format!(
                 "metric name must not be set twice: {name:?} or {:?}",
                 other.value
@@ -330,7 +377,9 @@ fn lower_selector(selector: &tree::VectorSelector) -> Result<Selector, ParseErro
         matchers.push(lower_matcher(matcher)?);
     }
     if matchers.iter().all(|matcher| matcher.matches("")) {
-        return Err(error("vector selector must contain at least one non-empty matcher"));
+        return Err(error(
+            "vector selector must contain at least one non-empty matcher",
+        ));
     }
     Ok(Selector {
         matchers,
@@ -357,7 +406,11 @@ fn millis(duration: Duration) -> Result<i64, ParseError> {
 }
 
 fn positive(ms: i64) -> Result<i64, ParseError> {
-    if ms > 0 { Ok(ms) } else { Err(error("duration must be greater than 0")) }
+    if ms > 0 {
+        Ok(ms)
+    } else {
+        Err(error("duration must be greater than 0"))
+    }
 }
 
 fn offset(offset: Option<&tree::Offset>) -> Result<i64, ParseError> {

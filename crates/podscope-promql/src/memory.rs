@@ -8,10 +8,13 @@ use podscope_model::matcher::{Matcher, all_match};
 use podscope_model::sample::SeriesData;
 use podscope_model::source::{Budget, Select, SeriesSource, SourceError};
 
+/// Times and values of one series.
+type Columns = (Arc<[i64]>, Arc<[f64]>);
+
 /// Series by label set, in label order.
 #[derive(Clone, Debug, Default)]
 pub struct MemorySource {
-    series: BTreeMap<Labels, (Arc<[i64]>, Arc<[f64]>)>,
+    series: BTreeMap<Labels, Columns>,
 }
 
 impl MemorySource {
@@ -37,16 +40,19 @@ impl MemorySource {
 
     /// Adds a series, in the place of one with the same labels.
     pub fn insert(&mut self, series: SeriesData) {
-        self.series.insert(series.labels, (series.timestamps, series.values));
+        self.series
+            .insert(series.labels, (series.timestamps, series.values));
     }
 
     /// Every series, in label order.
     pub fn all(&self) -> impl Iterator<Item = SeriesData> + '_ {
-        self.series.iter().map(|(labels, (timestamps, values))| SeriesData {
-            labels: labels.clone(),
-            timestamps: Arc::clone(timestamps),
-            values: Arc::clone(values),
-        })
+        self.series
+            .iter()
+            .map(|(labels, (timestamps, values))| SeriesData {
+                labels: labels.clone(),
+                timestamps: Arc::clone(timestamps),
+                values: Arc::clone(values),
+            })
     }
 
     pub fn len(&self) -> usize {
@@ -59,7 +65,11 @@ impl MemorySource {
 
     /// The times of the oldest and the newest sample.
     pub fn time_range(&self) -> Option<(i64, i64)> {
-        let first = self.series.values().filter_map(|(times, _)| times.first()).min()?;
+        let first = self
+            .series
+            .values()
+            .filter_map(|(times, _)| times.first())
+            .min()?;
         let last = self.series.values().filter_map(|(times, _)| times.last()).max()?;
         Some((*first, *last))
     }
@@ -96,7 +106,11 @@ impl SeriesSource for MemorySource {
                 let times = timestamps.get(range.clone()).unwrap_or_default();
                 (Arc::from(times), Arc::from(values.get(range).unwrap_or_default()))
             };
-            sink(SeriesData { labels: labels.clone(), timestamps, values })?;
+            sink(SeriesData {
+                labels: labels.clone(),
+                timestamps,
+                values,
+            })?;
         }
         Ok(())
     }
@@ -135,7 +149,13 @@ mod tests {
     }
 
     fn names(start_ms: i64, end_ms: i64) -> Vec<(String, Vec<f64>)> {
-        let select = Select { matchers: &[], start_ms, end_ms, step_ms: 1, function: None };
+        let select = Select {
+            matchers: &[],
+            start_ms,
+            end_ms,
+            step_ms: 1,
+            function: None,
+        };
         let mut found = Vec::new();
         source()
             .select(&select, &Budget::unlimited(), &mut |series| {
@@ -149,7 +169,10 @@ mod tests {
     #[test]
     fn windows_are_open_at_the_left() {
         assert_eq!(names(1_000, 2_000), [("b".to_owned(), vec![3.0])]);
-        assert_eq!(names(999, 1_000), [("a".to_owned(), vec![5.0]), ("b".to_owned(), vec![1.0])]);
+        assert_eq!(
+            names(999, 1_000),
+            [("a".to_owned(), vec![5.0]), ("b".to_owned(), vec![1.0])]
+        );
         assert_eq!(names(2_000, 9_000), []);
         assert_eq!(source().time_range(), Some((1_000, 2_000)));
     }

@@ -30,11 +30,7 @@ pub struct TextError {
 ///
 /// # Errors
 /// The first line that is not a sample, a comment or empty, or lies after `# EOF`.
-pub fn read(
-    text: &str,
-    unit: TimeUnit,
-    default_time_ms: Option<i64>,
-) -> Result<MemorySource, TextError> {
+pub fn read(text: &str, unit: TimeUnit, default_time_ms: Option<i64>) -> Result<MemorySource, TextError> {
     let mut samples = Vec::new();
     let mut ended = false;
     for (at, line) in text.lines().enumerate() {
@@ -62,7 +58,9 @@ pub fn read(
 }
 
 fn millis(text: &str, unit: TimeUnit) -> Result<i64, String> {
-    let time: f64 = text.parse().map_err(|_| format!("timestamp {text:?} is not a number"))?;
+    let time: f64 = text
+        .parse()
+        .map_err(|_| format!("timestamp {text:?} is not a number"))?;
     let ms = match unit {
         TimeUnit::Seconds => (time * 1_000.0).round(),
         TimeUnit::Milliseconds => time.round(),
@@ -158,7 +156,8 @@ impl<'a> Reader<'a> {
             let name = if quoted {
                 self.quoted()?
             } else {
-                self.take_while(|c| c.is_ascii_alphanumeric() || c == '_').to_owned()
+                self.take_while(|c| c.is_ascii_alphanumeric() || c == '_')
+                    .to_owned()
             };
             if name.is_empty() {
                 return Err(format!("a label name is expected at {:?}", self.rest));
@@ -229,8 +228,18 @@ mod tests {
                 r#"we.ird{l b="v"} [3000] [inf]"#,
             ]
         );
-        assert_eq!(read("a 1 2500", TimeUnit::Milliseconds, None).expect("valid").time_range(), Some((2_500, 2_500)));
-        assert_eq!(read("a 1", TimeUnit::Seconds, Some(7)).expect("valid").time_range(), Some((7, 7)));
+        assert_eq!(
+            read("a 1 2500", TimeUnit::Milliseconds, None)
+                .expect("valid")
+                .time_range(),
+            Some((2_500, 2_500))
+        );
+        assert_eq!(
+            read("a 1", TimeUnit::Seconds, Some(7))
+                .expect("valid")
+                .time_range(),
+            Some((7, 7))
+        );
     }
 
     #[test]
@@ -239,7 +248,10 @@ mod tests {
             ("a 1 1\nb", "line 2: a space and a value are expected at \"\""),
             ("a{x=1} 1 1", "line 1: a quoted value is expected at \"1} 1 1\""),
             ("a{x=\"1} 1 1", "line 1: a quoted value is not closed"),
-            ("a{x=\"1\" y=\"2\"} 1 1", "line 1: \",\" or \"}\" is expected at \" y=\\\"2\\\"} 1 1\""),
+            (
+                "a{x=\"1\" y=\"2\"} 1 1",
+                "line 1: \",\" or \"}\" is expected at \" y=\\\"2\\\"} 1 1\"",
+            ),
             ("a{x=\"1\",x=\"2\"} 1 1", "line 1: label \"x\" appears twice"),
             ("\na one 1", "line 2: value \"one\" is not a number"),
             ("a 1", "line 1: the sample has no timestamp; add one in seconds"),
@@ -250,7 +262,10 @@ mod tests {
             ("{x=\"1\"} 1 1", "line 1: a metric name is missing"),
         ];
         for (text, message) in cases {
-            assert_eq!(read(text, TimeUnit::Seconds, None).expect_err(text).to_string(), message);
+            assert_eq!(
+                read(text, TimeUnit::Seconds, None).expect_err(text).to_string(),
+                message
+            );
         }
     }
 }

@@ -18,7 +18,10 @@ pub(crate) enum State {
     Count(Vec<f64>),
     /// 1 where there is anything.
     Group(Vec<f64>),
-    Variance { cells: Vec<Spread>, root: bool },
+    Variance {
+        cells: Vec<Spread>,
+        root: bool,
+    },
 }
 
 /// Count, mean and sum of squared deviations (Welford).
@@ -75,8 +78,14 @@ impl State {
             // Counted at the leaves, the counts of values are added at the root.
             AggregateOp::Count | AggregateOp::CountValues => Self::Count(vec![0.0; steps]),
             AggregateOp::Group => Self::Group(vec![STALE; steps]),
-            AggregateOp::Stddev => Self::Variance { cells: vec![Spread::default(); steps], root: true },
-            AggregateOp::Stdvar => Self::Variance { cells: vec![Spread::default(); steps], root: false },
+            AggregateOp::Stddev => Self::Variance {
+                cells: vec![Spread::default(); steps],
+                root: true,
+            },
+            AggregateOp::Stdvar => Self::Variance {
+                cells: vec![Spread::default(); steps],
+                root: false,
+            },
             AggregateOp::Topk | AggregateOp::Bottomk | AggregateOp::Quantile => return None,
         })
     }
@@ -100,15 +109,19 @@ impl State {
     /// The aggregation's result.
     pub(crate) fn finish(self) -> Vec<f64> {
         match self {
-            Self::Sum(cells) => cells.into_iter().map(|cell| cell.map_or(STALE, Kahan::value)).collect(),
+            Self::Sum(cells) => cells
+                .into_iter()
+                .map(|cell| cell.map_or(STALE, Kahan::value))
+                .collect(),
             Self::Avg(cells) => cells
                 .into_iter()
                 .map(|cell| if cell.count > 0.0 { cell.value() } else { STALE })
                 .collect(),
             Self::Min(cells) | Self::Max(cells) | Self::Group(cells) => cells,
-            Self::Count(cells) => {
-                cells.into_iter().map(|count| if count > 0.0 { count } else { STALE }).collect()
-            }
+            Self::Count(cells) => cells
+                .into_iter()
+                .map(|count| if count > 0.0 { count } else { STALE })
+                .collect(),
             Self::Variance { cells, root } => cells
                 .into_iter()
                 .map(|cell| match (cell.count > 0.0, root) {
@@ -125,8 +138,14 @@ impl State {
         use PartialColumn as Column;
         match self {
             Self::Sum(cells) => {
-                let sums = cells.iter().map(|cell| cell.map_or(STALE, |sum| sum.sum)).collect();
-                let rest = cells.iter().map(|cell| cell.map_or(STALE, |sum| sum.compensation)).collect();
+                let sums = cells
+                    .iter()
+                    .map(|cell| cell.map_or(STALE, |sum| sum.sum))
+                    .collect();
+                let rest = cells
+                    .iter()
+                    .map(|cell| cell.map_or(STALE, |sum| sum.compensation))
+                    .collect();
                 vec![(Column::Sum, sums), (Column::Compensation, rest)]
             }
             Self::Avg(cells) => {
@@ -134,18 +153,28 @@ impl State {
                     cells
                         .iter()
                         .map(|cell| {
-                            if cell.count > 0.0 { wanted(cell).unwrap_or(STALE) } else { STALE }
+                            if cell.count > 0.0 {
+                                wanted(cell).unwrap_or(STALE)
+                            } else {
+                                STALE
+                            }
                         })
                         .collect::<Vec<f64>>()
                 };
                 let mut columns = vec![
-                    (Column::Sum, pick(&|cell| (!cell.incremental).then_some(cell.sum.sum))),
+                    (
+                        Column::Sum,
+                        pick(&|cell| (!cell.incremental).then_some(cell.sum.sum)),
+                    ),
                     (Column::Compensation, pick(&|cell| Some(cell.sum.compensation))),
                     (Column::Count, pick(&|cell| Some(cell.count))),
                 ];
                 if cells.iter().any(|cell| cell.incremental) {
                     // Only where the sum overflowed.
-                    columns.push((Column::Mean, pick(&|cell| cell.incremental.then_some(cell.sum.sum))));
+                    columns.push((
+                        Column::Mean,
+                        pick(&|cell| cell.incremental.then_some(cell.sum.sum)),
+                    ));
                 }
                 columns
             }
@@ -171,7 +200,12 @@ impl State {
     pub(crate) fn merge(&mut self, columns: &[(PartialColumn, Vec<f64>)]) -> Result<(), String> {
         use PartialColumn as Column;
         let steps = self.steps();
-        let find = |wanted: Column| columns.iter().find(|(column, _)| *column == wanted).map(|(_, v)| v);
+        let find = |wanted: Column| {
+            columns
+                .iter()
+                .find(|(column, _)| *column == wanted)
+                .map(|(_, v)| v)
+        };
         let get = |wanted: Column| {
             find(wanted)
                 .filter(|values| values.len() == steps)
@@ -186,7 +220,12 @@ impl State {
                     }
                     match cell {
                         Some(known) => merge_sum(known, *sum, *rest),
-                        None => *cell = Some(Kahan { sum: *sum, compensation: *rest }),
+                        None => {
+                            *cell = Some(Kahan {
+                                sum: *sum,
+                                compensation: *rest,
+                            })
+                        }
                     }
                 }
             }
@@ -203,7 +242,14 @@ impl State {
                     let mean = means.map_or(STALE, |means| at(means));
                     let incremental = !is_stale(mean);
                     let sum = if incremental { mean } else { at(sums) };
-                    let other = Mean { count, sum: Kahan { sum, compensation: at(rest) }, incremental };
+                    let other = Mean {
+                        count,
+                        sum: Kahan {
+                            sum,
+                            compensation: at(rest),
+                        },
+                        incremental,
+                    };
                     merge_mean(cell, other);
                 }
             }
@@ -219,7 +265,11 @@ impl State {
                 let squares = get(Column::SquaredDeviation)?;
                 for (((cell, count), mean), squares) in cells.iter_mut().zip(counts).zip(means).zip(squares) {
                     if !is_stale(*count) {
-                        cell.merge(Spread { count: *count, mean: *mean, squares: *squares });
+                        cell.merge(Spread {
+                            count: *count,
+                            mean: *mean,
+                            squares: *squares,
+                        });
                     }
                 }
             }
@@ -254,19 +304,30 @@ fn merge_mean(known: &mut Mean, mut other: Mean) {
         let mut sum = known.sum;
         merge_sum(&mut sum, other.sum.sum, other.sum.compensation);
         if !sum.sum.is_infinite() {
-            *known = Mean { count, sum, incremental: false };
+            *known = Mean {
+                count,
+                sum,
+                incremental: false,
+            };
             return;
         }
     }
     for side in [&mut *known, &mut other] {
         if !side.incremental {
-            side.to_incremental(side.count);
+            side.make_incremental(side.count);
         }
     }
     let (own, theirs) = (known.count / count, other.count / count);
-    let mut sum = Kahan { sum: own * known.sum.sum, compensation: own * known.sum.compensation };
+    let mut sum = Kahan {
+        sum: own * known.sum.sum,
+        compensation: own * known.sum.compensation,
+    };
     merge_sum(&mut sum, theirs * other.sum.sum, theirs * other.sum.compensation);
-    *known = Mean { count, sum, incremental: true };
+    *known = Mean {
+        count,
+        sum,
+        incremental: true,
+    };
 }
 
 /// Calls `take` for each step that has a value.
@@ -313,7 +374,11 @@ mod tests {
             let (mut left, mut right) = (whole.clone(), whole.clone());
             for (at, column) in columns.iter().enumerate() {
                 whole.add(column);
-                if at < 2 { left.add(column) } else { right.add(column) }
+                if at < 2 {
+                    left.add(column)
+                } else {
+                    right.add(column)
+                }
             }
             let mut merged = State::new(op, 5).expect("mergeable");
             merged.merge(&left.into_columns()).expect("own columns");
@@ -330,7 +395,9 @@ mod tests {
     #[test]
     fn a_partial_without_its_columns_is_refused() {
         let mut state = State::new(AggregateOp::Sum, 1).expect("mergeable");
-        let message = state.merge(&[(PartialColumn::Value, vec![1.0])]).expect_err("no sum");
+        let message = state
+            .merge(&[(PartialColumn::Value, vec![1.0])])
+            .expect_err("no sum");
         assert!(message.contains("lacks its column Sum"), "{message}");
     }
 }

@@ -125,7 +125,11 @@ fn place(expr: &Expr) -> Place {
     match expr {
         Expr::Number(_) | Expr::String(_) => Place::Anywhere,
         Expr::Selector(selector) | Expr::Matrix(selector, _) => {
-            if may_match_up(&selector.matchers) { Place::Root } else { Place::Leaf }
+            if may_match_up(&selector.matchers) {
+                Place::Root
+            } else {
+                Place::Leaf
+            }
         }
         Expr::Subquery(subquery) => place(&subquery.expr),
         Expr::Negate(inner) => place(inner),
@@ -138,7 +142,9 @@ fn place(expr: &Expr) -> Place {
         Expr::Binary(binary) => {
             let spine = left_spine(binary);
             let leftmost = spine.last().map_or(Place::Root, |last| place(&last.lhs));
-            spine.iter().rev().fold(leftmost, |left, binary| binary_place(binary, left, place(&binary.rhs)))
+            spine.iter().rev().fold(leftmost, |left, binary| {
+                binary_place(binary, left, place(&binary.rhs))
+            })
         }
         Expr::AbsentOf(..) | Expr::Remote(_) | Expr::Union(..) => Place::Root,
     }
@@ -167,7 +173,11 @@ fn call_place(func: Func, args: &[Expr]) -> Place {
         }
         _ => false,
     };
-    if at_root || places.contains(&Place::Root) { Place::Root } else { Place::Leaf }
+    if at_root || places.contains(&Place::Root) {
+        Place::Root
+    } else {
+        Place::Leaf
+    }
 }
 
 /// Where what an aggregation needs can be evaluated.
@@ -213,9 +223,9 @@ fn may_match_up(matchers: &[Matcher]) -> bool {
 /// Whether nothing but the `up` that the root makes can be among the series.
 fn is_only_up(matchers: &[Matcher]) -> bool {
     let fixed = |name: &str, value: &str| {
-        matchers
-            .iter()
-            .any(|matcher| matcher.name() == name && matcher.op() == MatchOp::Equal && matcher.value() == value)
+        matchers.iter().any(|matcher| {
+            matcher.name() == name && matcher.op() == MatchOp::Equal && matcher.value() == value
+        })
     };
     fixed(NAME, UP) && fixed("job", UP_JOB)
 }
@@ -244,7 +254,11 @@ impl Planner {
             expr: text,
             shape,
             grid,
-            selectors: expr.selectors().into_iter().map(|selector| selector.matchers.clone()).collect(),
+            selectors: expr
+                .selectors()
+                .into_iter()
+                .map(|selector| selector.matchers.clone())
+                .collect(),
         });
         self.merges.push(merging);
         Expr::Remote(self.fragments.len() - 1)
@@ -297,8 +311,20 @@ impl Planner {
         loop {
             match leftmost {
                 Expr::Binary(binary) => {
-                    let Binary { op, lhs, rhs, return_bool, matching } = *binary;
-                    let rest = Binary { op, lhs: Expr::Number(0.0), rhs, return_bool, matching };
+                    let Binary {
+                        op,
+                        lhs,
+                        rhs,
+                        return_bool,
+                        matching,
+                    } = *binary;
+                    let rest = Binary {
+                        op,
+                        lhs: Expr::Number(0.0),
+                        rhs,
+                        return_bool,
+                        matching,
+                    };
                     spine.push(rest);
                     leftmost = lhs;
                 }
@@ -342,13 +368,28 @@ impl Planner {
                 // The best of all are among the best of each.
                 let Aggregate { param, grouping, .. } = aggregate.clone();
                 let expr = self.steps(&Expr::Aggregate(Box::new(aggregate)), grid);
-                return Expr::Aggregate(Box::new(Aggregate { op, param, expr, grouping }));
+                return Expr::Aggregate(Box::new(Aggregate {
+                    op,
+                    param,
+                    expr,
+                    grouping,
+                }));
             }
         }
-        let Aggregate { op, param, expr, grouping } = aggregate;
+        let Aggregate {
+            op,
+            param,
+            expr,
+            grouping,
+        } = aggregate;
         let param = param.map(|param| self.rewrite(param, grid));
         let expr = self.rewrite(expr, grid);
-        Expr::Aggregate(Box::new(Aggregate { op, param, expr, grouping }))
+        Expr::Aggregate(Box::new(Aggregate {
+            op,
+            param,
+            expr,
+            grouping,
+        }))
     }
 
     fn rewrite_call(&mut self, func: Func, mut args: Vec<Expr>, grid: Grid) -> Expr {
@@ -371,8 +412,10 @@ impl Planner {
             matches!(arg, Expr::Matrix(..)) || func == Func::Timestamp && matches!(arg, Expr::Selector(_))
         };
         let read = args.iter().position(sees_samples);
-        let others_anywhere =
-            args.iter().enumerate().all(|(at, arg)| Some(at) == read || place(arg) == Place::Anywhere);
+        let others_anywhere = args
+            .iter()
+            .enumerate()
+            .all(|(at, arg)| Some(at) == read || place(arg) == Place::Anywhere);
         match read {
             Some(at) if others_anywhere => {
                 let (selector, range_ms) = match args.get(at) {
@@ -394,7 +437,10 @@ impl Planner {
             Some(_) => {
                 // The samples would have to travel to the root.
                 self.refused.get_or_insert_with(|| {
-                    format!("{} with an argument that depends on series of several nodes", func.name())
+                    format!(
+                        "{} with an argument that depends on series of several nodes",
+                        func.name()
+                    )
                 });
                 Expr::Call(func, args)
             }
@@ -411,7 +457,12 @@ impl Planner {
             return self.rewrite(expr, grid);
         }
         let grouping = Grouping::By(Vec::new());
-        let group = Aggregate { op: AggregateOp::Group, param: None, expr, grouping };
+        let group = Aggregate {
+            op: AggregateOp::Group,
+            param: None,
+            expr,
+            grouping,
+        };
         self.rewrite_aggregate(group, grid)
     }
 
@@ -426,7 +477,11 @@ impl Planner {
         if !only_up {
             self.fragment(&theirs, Shape::Samples, Merging::Samples, grid);
         }
-        if may_be_up { Expr::Matrix(own, range_ms) } else { theirs }
+        if may_be_up {
+            Expr::Matrix(own, range_ms)
+        } else {
+            theirs
+        }
     }
 }
 
@@ -444,7 +499,12 @@ pub(crate) fn finish(
             answers.len()
         )));
     }
-    let Root { expr, grid, lookback_ms, merges } = &plan.root;
+    let Root {
+        expr,
+        grid,
+        lookback_ms,
+        merges,
+    } = &plan.root;
     let mut remote = Vec::with_capacity(answers.len());
     let mut samples = Vec::new();
     for ((answers, fragment), merging) in answers.into_iter().zip(&plan.fragments).zip(merges) {
@@ -462,7 +522,10 @@ pub(crate) fn finish(
     }
     let raw = matches!(expr.as_ref(), Expr::Matrix(..));
     if raw && !plan.needs_up {
-        return Ok(Outcome { value: Value::Samples(samples), annotations: Vec::new() });
+        return Ok(Outcome {
+            value: Value::Samples(samples),
+            annotations: Vec::new(),
+        });
     }
     let mut outcome = Context::new(root, budget, *lookback_ms, *grid, remote).answer(expr)?;
     if let (true, Value::Samples(own)) = (raw, &mut outcome.value) {
@@ -566,7 +629,10 @@ fn merge_states(
 fn finished(groups: FxHashMap<Labels, State>) -> Vec<StepSeries> {
     let mut series: Vec<StepSeries> = groups
         .into_iter()
-        .map(|(labels, state)| StepSeries { labels, values: state.finish() })
+        .map(|(labels, state)| StepSeries {
+            labels,
+            values: state.finish(),
+        })
         .filter(|series| has_value(&series.values))
         .collect();
     series.sort_by(|a, b| a.labels.cmp(&b.labels));
@@ -611,7 +677,9 @@ fn mergeable(expr: &Expr) -> Result<&Aggregate, EvalError> {
         {
             Ok(aggregate)
         }
-        other => Err(EvalError::Execution(format!("not a mergeable aggregation: {other}"))),
+        other => Err(EvalError::Execution(format!(
+            "not a mergeable aggregation: {other}"
+        ))),
     }
 }
 
@@ -623,15 +691,24 @@ pub(crate) fn merge_leaf_values(
 ) -> Result<LeafValue, EvalError> {
     let steps = answers.iter().find_map(|answer| match answer {
         LeafValue::Steps(series) => series.first().map(|series| series.values.len()),
-        LeafValue::Partials(partials) => {
-            partials.first().and_then(|partial| partial.columns.first()).map(|(_, column)| column.len())
-        }
+        LeafValue::Partials(partials) => partials
+            .first()
+            .and_then(|partial| partial.columns.first())
+            .map(|(_, column)| column.len()),
         LeafValue::Samples(_) | LeafValue::None => None,
     });
     // Only the number of steps matters here.
     let grid = match steps {
-        Some(steps) if steps > 0 => Grid { start_ms: 0, end_ms: steps as i64 - 1, step_ms: 1 },
-        _ => Grid { start_ms: 0, end_ms: -1, step_ms: 1 },
+        Some(steps) if steps > 0 => Grid {
+            start_ms: 0,
+            end_ms: steps as i64 - 1,
+            step_ms: 1,
+        },
+        _ => Grid {
+            start_ms: 0,
+            end_ms: -1,
+            step_ms: 1,
+        },
     };
     Ok(match shape {
         Shape::Coverage => LeafValue::None,
@@ -642,7 +719,10 @@ pub(crate) fn merge_leaf_values(
             let states = merge_states(mergeable(&expr)?.op, answers, grid)?;
             let mut partials: Vec<PartialSeries> = states
                 .into_iter()
-                .map(|(labels, state)| PartialSeries { labels, columns: state.into_columns() })
+                .map(|(labels, state)| PartialSeries {
+                    labels,
+                    columns: state.into_columns(),
+                })
                 .collect();
             partials.sort_by(|a, b| a.labels.cmp(&b.labels));
             LeafValue::Partials(partials)

@@ -16,13 +16,24 @@ impl Display for Expr {
                 matchers(out, &selector.matchers)?;
                 modifiers(out, selector.at, selector.offset_ms)
             }
-            Self::Matrix(Selector { matchers: list, offset_ms, at }, range_ms) => {
+            Self::Matrix(
+                Selector {
+                    matchers: list,
+                    offset_ms,
+                    at,
+                },
+                range_ms,
+            ) => {
                 matchers(out, list)?;
                 write!(out, "[{}]", Span(*range_ms))?;
                 modifiers(out, *at, *offset_ms)
             }
             Self::Subquery(subquery) => {
-                operand(out, &subquery.expr, !matches!(subquery.expr, Self::Call(..) | Self::Aggregate(_)))?;
+                operand(
+                    out,
+                    &subquery.expr,
+                    !matches!(subquery.expr, Self::Call(..) | Self::Aggregate(_)),
+                )?;
                 write!(out, "[{}:", Span(subquery.range_ms))?;
                 if let Some(step) = subquery.step_ms {
                     write!(out, "{}", Span(step))?;
@@ -55,7 +66,11 @@ impl Display for Expr {
 }
 
 fn operand(out: &mut Formatter<'_>, expr: &Expr, brackets: bool) -> fmt::Result {
-    if brackets { write!(out, "({expr})") } else { expr.fmt(out) }
+    if brackets {
+        write!(out, "({expr})")
+    } else {
+        expr.fmt(out)
+    }
 }
 
 fn number(out: &mut Formatter<'_>, value: f64) -> fmt::Result {
@@ -117,13 +132,29 @@ fn matchers(out: &mut Formatter<'_>, list: &[Matcher]) -> fmt::Result {
 
 fn label_name(out: &mut Formatter<'_>, name: &str) -> fmt::Result {
     const KEYWORDS: [&str; 14] = [
-        "bool", "by", "group_left", "group_right", "ignoring", "offset", "on", "without", "and", "or", "unless",
-        "atan2", "start", "end",
+        "bool",
+        "by",
+        "group_left",
+        "group_right",
+        "ignoring",
+        "offset",
+        "on",
+        "without",
+        "and",
+        "or",
+        "unless",
+        "atan2",
+        "start",
+        "end",
     ];
     let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
         && name.starts_with(|c: char| !c.is_ascii_digit())
         && !KEYWORDS.contains(&name.to_ascii_lowercase().as_str());
-    if plain { out.write_str(name) } else { write_quoted(out, name) }
+    if plain {
+        out.write_str(name)
+    } else {
+        write_quoted(out, name)
+    }
 }
 
 fn label_list(out: &mut Formatter<'_>, labels: &[String]) -> fmt::Result {

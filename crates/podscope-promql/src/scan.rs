@@ -44,7 +44,10 @@ pub(crate) struct Scan {
 
 fn error(message: impl Into<String>, position: usize) -> ParseError {
     let message = message.into();
-    ParseError { message: format!("{message} (at byte {position})"), position: Some(position) }
+    ParseError {
+        message: format!("{message} (at byte {position})"),
+        position: Some(position),
+    }
 }
 
 /// Scans the text.
@@ -54,13 +57,19 @@ fn error(message: impl Into<String>, position: usize) -> ParseError {
 pub(crate) fn scan(text: &str) -> Result<Scan, ParseError> {
     if text.len() > MAX_BYTES {
         return Err(error(
-            format!("the expression has {} bytes, at most {MAX_BYTES} are accepted", text.len()),
+            format!(
+                "the expression has {} bytes, at most {MAX_BYTES} are accepted",
+                text.len()
+            ),
             MAX_BYTES,
         ));
     }
     let tokens = tokens(text)?;
     if tokens.is_empty() {
-        return Err(ParseError { message: "no expression found".to_owned(), position: Some(0) });
+        return Err(ParseError {
+            message: "no expression found".to_owned(),
+            position: Some(0),
+        });
     }
     check_bounds(&tokens)?;
     check_durations(&tokens)?;
@@ -124,7 +133,10 @@ fn tokens(text: &str) -> Result<Vec<Token<'_>>, ParseError> {
                 Kind::Number
             }
             _ if is_word(byte) || byte == b':' => {
-                while bytes.get(at).is_some_and(|&byte| is_word(byte) || byte == b':' || byte >= 0x80) {
+                while bytes
+                    .get(at)
+                    .is_some_and(|&byte| is_word(byte) || byte == b':' || byte >= 0x80)
+                {
                     at += 1;
                 }
                 Kind::Word
@@ -150,7 +162,11 @@ fn tokens(text: &str) -> Result<Vec<Token<'_>>, ParseError> {
                 return Err(error(format!("unexpected character {character:?}"), at));
             }
         };
-        found.push(Token { kind, text: text.get(start..at).unwrap_or_default(), position: start });
+        found.push(Token {
+            kind,
+            text: text.get(start..at).unwrap_or_default(),
+            position: start,
+        });
     }
     Ok(found)
 }
@@ -232,10 +248,7 @@ fn check_bounds(tokens: &[Token<'_>]) -> Result<(), ParseError> {
                         ));
                     }
                     None => {
-                        return Err(error(
-                            format!("{:?} closes nothing", token.text),
-                            token.position,
-                        ));
+                        return Err(error(format!("{:?} closes nothing", token.text), token.position));
                     }
                 }
             }
@@ -248,7 +261,10 @@ fn check_bounds(tokens: &[Token<'_>]) -> Result<(), ParseError> {
             _ => {}
         }
         if operators > MAX_OPERATORS {
-            return Err(error(format!("more than {MAX_OPERATORS} operators"), token.position));
+            return Err(error(
+                format!("more than {MAX_OPERATORS} operators"),
+                token.position,
+            ));
         }
     }
     match open.last() {
@@ -258,7 +274,9 @@ fn check_bounds(tokens: &[Token<'_>]) -> Result<(), ParseError> {
 }
 
 fn is_operator_word(word: &str) -> bool {
-    ["and", "or", "unless", "atan2", "offset"].iter().any(|name| word.eq_ignore_ascii_case(name))
+    ["and", "or", "unless", "atan2", "offset"]
+        .iter()
+        .any(|name| word.eq_ignore_ascii_case(name))
 }
 
 /// Durations the parser would read wrongly: it drops a part that does not fit in 32 bits and panics on a number of
@@ -278,7 +296,10 @@ fn check_durations(tokens: &[Token<'_>]) -> Result<(), ParseError> {
             && !token.text.starts_with("0x")
             && !token.text.starts_with("0X");
         if is_duration && longest_digits > 9 {
-            return Err(error(format!("duration {:?} out of range", token.text), token.position));
+            return Err(error(
+                format!("duration {:?} out of range", token.text),
+                token.position,
+            ));
         }
         let before = tokens.get(..at).unwrap_or_default();
         let before = match before.last() {
@@ -293,7 +314,10 @@ fn check_durations(tokens: &[Token<'_>]) -> Result<(), ParseError> {
         if is_span && !is_duration {
             let seconds = number(token.text).unwrap_or(f64::INFINITY);
             if !(0.0..=MAX_SECONDS).contains(&seconds) {
-                return Err(error(format!("duration {:?} out of range", token.text), token.position));
+                return Err(error(
+                    format!("duration {:?} out of range", token.text),
+                    token.position,
+                ));
             }
         }
     }
@@ -320,9 +344,8 @@ fn unsupported(tokens: &[Token<'_>]) -> Option<(String, usize)> {
             _ => {}
         }
         let next = tokens.get(at + 1);
-        let follows = |text: &str| {
-            next.is_some_and(|next| next.text == text && next.position == token.position + 1)
-        };
+        let follows =
+            |text: &str| next.is_some_and(|next| next.text == text && next.position == token.position + 1);
         let name = match token.text {
             "<" | ">" if follows("/") => format!("the operator {:?}", format!("{}/", token.text)),
             "anchored" | "smoothed" if token.kind == Kind::Word && at > 0 => {
@@ -400,9 +423,17 @@ fn suspect(tokens: &[Token<'_>], end: usize) -> Option<(String, usize)> {
 /// Words after which an operand or a list follows.
 fn is_connective(word: &str) -> bool {
     is_operator_word(word)
-        || ["by", "without", "on", "ignoring", "group_left", "group_right", "bool"]
-            .iter()
-            .any(|name| word.eq_ignore_ascii_case(name))
+        || [
+            "by",
+            "without",
+            "on",
+            "ignoring",
+            "group_left",
+            "group_right",
+            "bool",
+        ]
+        .iter()
+        .any(|name| word.eq_ignore_ascii_case(name))
 }
 
 fn unary_plus(tokens: &[Token<'_>]) -> Vec<usize> {
@@ -453,12 +484,21 @@ mod tests {
             ("x{a=\"b}", "unterminated string (at byte 4)"),
             ("x $ y", "unexpected character '$' (at byte 2)"),
             ("x[1e300]", "duration \"1e300\" out of range (at byte 2)"),
-            ("x offset 99999999999s", "duration \"99999999999s\" out of range (at byte 9)"),
+            (
+                "x offset 99999999999s",
+                "duration \"99999999999s\" out of range (at byte 9)",
+            ),
         ];
         for (text, message) in cases {
             assert_eq!(scan(text).expect_err(text).message, message, "{text}");
         }
-        for (text, position) in [("a b", 2), ("a + * b", 4), ("sum(a,)", 6), ("a +", 3), ("1 ++ / 2", 5)] {
+        for (text, position) in [
+            ("a b", 2),
+            ("a + * b", 4),
+            ("sum(a,)", 6),
+            ("a +", 3),
+            ("1 ++ / 2", 5),
+        ] {
             assert_eq!(scan(text).expect(text).suspect.expect(text).1, position, "{text}");
         }
     }
@@ -466,9 +506,19 @@ mod tests {
     #[test]
     fn refuses_what_would_exhaust_the_parser() {
         let deep = format!("{}x{}", "(".repeat(129), ")".repeat(129));
-        assert!(scan(&deep).expect_err("deep").message.starts_with("more than 128 nested"));
+        assert!(
+            scan(&deep)
+                .expect_err("deep")
+                .message
+                .starts_with("more than 128 nested")
+        );
         let long = vec!["x"; 1_002].join("+");
-        assert!(scan(&long).expect_err("long").message.starts_with("more than 1000 operators"));
+        assert!(
+            scan(&long)
+                .expect_err("long")
+                .message
+                .starts_with("more than 1000 operators")
+        );
         let unary = format!("{}x", "-".repeat(1_001));
         assert!(scan(&unary).is_err());
         let big = "x".repeat(64 * 1024 + 1);

@@ -73,12 +73,22 @@ impl Oracle {
         };
         if !path.is_file() {
             let required = std::env::var("PODSCOPE_REQUIRE_PEERS").is_ok_and(|value| value == "1");
-            assert!(!required, "{} is missing: build it with scripts/test", path.display());
-            eprintln!("skipped: {} is missing: build it with scripts/test", path.display());
+            assert!(
+                !required,
+                "{} is missing: build it with scripts/test",
+                path.display()
+            );
+            eprintln!(
+                "skipped: {} is missing: build it with scripts/test",
+                path.display()
+            );
             return None;
         }
-        let mut child =
-            Command::new(&path).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the oracle starts");
+        let mut child = Command::new(&path)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the oracle starts");
         let input = child.stdin.take();
         let output = BufReader::new(child.stdout.take().expect("piped"));
         Some(Self { child, input, output })
@@ -100,7 +110,10 @@ impl Drop for Oracle {
     fn drop(&mut self) {
         drop(self.input.take());
         let status = self.child.wait().expect("the oracle ends");
-        assert!(status.success() || std::thread::panicking(), "the oracle failed: {status}");
+        assert!(
+            status.success() || std::thread::panicking(),
+            "the oracle failed: {status}"
+        );
     }
 }
 
@@ -108,36 +121,60 @@ fn lines(set: &DataSet) -> Vec<Line> {
     set.series
         .iter()
         .map(|series| Line {
-            labels: Some(series.labels.iter().map(|label| (label.name.to_string(), label.value.to_string())).collect()),
+            labels: Some(
+                series
+                    .labels
+                    .iter()
+                    .map(|label| (label.name.to_string(), label.value.to_string()))
+                    .collect(),
+            ),
             times: series.timestamps.to_vec(),
-            values: series.values.iter().map(|value| format!("{:016x}", value.to_bits())).collect(),
+            values: series
+                .values
+                .iter()
+                .map(|value| format!("{:016x}", value.to_bits()))
+                .collect(),
         })
         .collect()
 }
 
 fn label_map(labels: &podscope_model::labels::Labels) -> BTreeMap<String, String> {
-    labels.iter().map(|label| (label.name.to_string(), label.value.to_string())).collect()
+    labels
+        .iter()
+        .map(|label| (label.name.to_string(), label.value.to_string()))
+        .collect()
 }
 
 fn ours(outcome: &Outcome, grid: Grid, instant: bool) -> (&'static str, Found) {
     let points = |values: &[f64]| -> Vec<(i64, f64)> {
-        grid.times().zip(values.iter().copied()).filter(|(_, value)| !is_stale(*value)).collect()
+        grid.times()
+            .zip(values.iter().copied())
+            .filter(|(_, value)| !is_stale(*value))
+            .collect()
     };
     match &outcome.value {
-        Value::Scalar(column) => {
-            (if instant { "scalar" } else { "matrix" }, vec![(BTreeMap::new(), points(column))])
-        }
+        Value::Scalar(column) => (
+            if instant { "scalar" } else { "matrix" },
+            vec![(BTreeMap::new(), points(column))],
+        ),
         Value::String(_) => ("string", Vec::new()),
         Value::Vector(series) => (
             if instant { "vector" } else { "matrix" },
-            series.iter().map(|series| (label_map(&series.labels), points(&series.values))).collect(),
+            series
+                .iter()
+                .map(|series| (label_map(&series.labels), points(&series.values)))
+                .collect(),
         ),
         Value::Samples(series) => (
             "matrix",
             series
                 .iter()
                 .map(|series| {
-                    let points = series.timestamps.iter().copied().zip(series.values.iter().copied());
+                    let points = series
+                        .timestamps
+                        .iter()
+                        .copied()
+                        .zip(series.values.iter().copied());
                     (label_map(&series.labels), points.collect())
                 })
                 .collect(),
@@ -150,22 +187,36 @@ fn theirs(answer: &Answer) -> Found {
         .series
         .iter()
         .map(|line| {
-            let values =
-                line.values.iter().map(|text| f64::from_bits(u64::from_str_radix(text, 16).expect("hexadecimal")));
-            (line.labels.clone().unwrap_or_default(), line.times.iter().copied().zip(values).collect())
+            let values = line
+                .values
+                .iter()
+                .map(|text| f64::from_bits(u64::from_str_radix(text, 16).expect("hexadecimal")));
+            (
+                line.labels.clone().unwrap_or_default(),
+                line.times.iter().copied().zip(values).collect(),
+            )
         })
         .collect()
 }
 
 /// What differs, if anything does.
 fn difference(expr: &str, set: &DataSet, grid: Grid, instant: bool, answer: &Answer) -> Option<String> {
-    let result = parse(expr).map_err(podscope_promql::EvalError::from).and_then(|parsed| {
-        let options = Options { lookback_ms: LOOKBACK_MS };
-        evaluate(&parsed, grid, options, &set.source(), &Budget::unlimited())
-    });
+    let result = parse(expr)
+        .map_err(podscope_promql::EvalError::from)
+        .and_then(|parsed| {
+            let options = Options {
+                lookback_ms: LOOKBACK_MS,
+            };
+            evaluate(&parsed, grid, options, &set.source(), &Budget::unlimited())
+        });
     let outcome = match (&result, answer.error.is_empty()) {
         (Err(_), false) => return None,
-        (Err(error), true) => return Some(format!("ours: error {error}; theirs: {} series", answer.series.len())),
+        (Err(error), true) => {
+            return Some(format!(
+                "ours: error {error}; theirs: {} series",
+                answer.series.len()
+            ));
+        }
         (Ok(_), false) => return Some(format!("ours: an answer; theirs: error {}", answer.error)),
         (Ok(outcome), true) => outcome,
     };
@@ -179,7 +230,11 @@ fn difference(expr: &str, set: &DataSet, grid: Grid, instant: bool, answer: &Ans
     let other = theirs(answer);
     if expr.starts_with("sort") && instant || expr.starts_with("topk") || expr.starts_with("bottomk") {
         let order = |found: &Found| -> Vec<f64> {
-            found.iter().filter_map(|(_, points)| points.first()).map(|(_, value)| *value).collect()
+            found
+                .iter()
+                .filter_map(|(_, points)| points.first())
+                .map(|(_, value)| *value)
+                .collect()
         };
         let grouped = expr.contains(" by ") || expr.contains(" without ");
         let (a, b) = (order(&mine), order(&other));
@@ -193,7 +248,12 @@ fn difference(expr: &str, set: &DataSet, grid: Grid, instant: bool, answer: &Ans
 fn compare(mut mine: Found, mut other: Found) -> Option<String> {
     mine.sort_by(|a, b| a.0.cmp(&b.0));
     other.sort_by(|a, b| a.0.cmp(&b.0));
-    let names = |found: &Found| found.iter().map(|(labels, _)| format!("{labels:?}")).collect::<Vec<_>>();
+    let names = |found: &Found| {
+        found
+            .iter()
+            .map(|(labels, _)| format!("{labels:?}"))
+            .collect::<Vec<_>>()
+    };
     let (a, b) = (names(&mine), names(&other));
     if a != b {
         return Some(format!("series: ours {a:#?}; theirs {b:#?}"));
@@ -201,7 +261,11 @@ fn compare(mut mine: Found, mut other: Found) -> Option<String> {
     for ((labels, mine), (_, other)) in mine.iter().zip(&other) {
         let times = |points: &[(i64, f64)]| points.iter().map(|(time, _)| *time).collect::<Vec<_>>();
         if times(mine) != times(other) {
-            return Some(format!("times of {labels:?}: ours {:?}; theirs {:?}", times(mine), times(other)));
+            return Some(format!(
+                "times of {labels:?}: ours {:?}; theirs {:?}",
+                times(mine),
+                times(other)
+            ));
         }
         for ((time, mine), (_, other)) in mine.iter().zip(other) {
             if !same(*mine, *other) {
@@ -220,14 +284,21 @@ fn compare_notes(mine: &[Annotation], other: &[String]) -> Option<String> {
             Annotation::Info(text) | Annotation::Warning(text) => text.as_str(),
         })
         .collect();
-    let missing = other.iter().find(|text| !mine.iter().any(|own| own.starts_with(text.as_str())));
-    let extra = mine.iter().find(|own| !other.iter().any(|text| own.starts_with(text.as_str())));
+    let missing = other
+        .iter()
+        .find(|text| !mine.iter().any(|own| own.starts_with(text.as_str())));
+    let extra = mine
+        .iter()
+        .find(|own| !other.iter().any(|text| own.starts_with(text.as_str())));
     (missing.is_some() || extra.is_some()).then(|| format!("remarks: ours {mine:?}; theirs {other:?}"))
 }
 
 fn setting(name: &str) -> Option<u64> {
     let text = std::env::var(name).ok()?;
-    Some(text.parse().unwrap_or_else(|_| panic!("{name}={text:?} is not a number")))
+    Some(
+        text.parse()
+            .unwrap_or_else(|_| panic!("{name}={text:?} is not a number")),
+    )
 }
 
 #[test]
@@ -242,8 +313,9 @@ fn agrees_with_prometheus_on_generated_expressions() {
         let set = data_set(&mut random);
         let grid = generate::grid(&mut random, set.start_ms, set.end_ms);
         let instant = grid.is_instant() && grid.step_ms == 1;
-        let exprs: Vec<String> =
-            (0..EXPRESSIONS_PER_BATCH).map(|_| generate::expression::query(&mut random, instant)).collect();
+        let exprs: Vec<String> = (0..EXPRESSIONS_PER_BATCH)
+            .map(|_| generate::expression::query(&mut random, instant))
+            .collect();
         let answers = oracle.ask(&Question {
             series: lines(&set),
             start_ms: grid.start_ms,
@@ -263,8 +335,14 @@ fn agrees_with_prometheus_on_generated_expressions() {
             }
         }
     }
-    eprintln!("{asked} expressions: {filled} with values, {refused} refused, {} differ", failures.len());
-    assert!(filled * 2 > asked && refused * 3 < asked, "the generator makes too many empty or refused queries");
+    eprintln!(
+        "{asked} expressions: {filled} with values, {refused} refused, {} differ",
+        failures.len()
+    );
+    assert!(
+        filled * 2 > asked && refused * 3 < asked,
+        "the generator makes too many empty or refused queries"
+    );
     assert!(
         failures.is_empty(),
         "{} of {asked} differ; run one again with PODSCOPE_DIFF_CASES=25 PODSCOPE_DIFF_SEED=<its seed>\n{}",

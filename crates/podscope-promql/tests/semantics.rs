@@ -12,18 +12,26 @@ fn source(text: &str) -> MemorySource {
 }
 
 fn run(text: &str, expr: &str, grid: Grid) -> Result<Outcome, EvalError> {
-    evaluate(&parse(expr)?, grid, Options::default(), &source(text), &Budget::unlimited())
+    evaluate(
+        &parse(expr)?,
+        grid,
+        Options::default(),
+        &source(text),
+        &Budget::unlimited(),
+    )
 }
 
 /// The answer at one time, as `series value` lines.
 fn at(text: &str, expr: &str, seconds: i64) -> Vec<String> {
-    let outcome = run(text, expr, Grid::instant(seconds * 1_000)).unwrap_or_else(|error| panic!("{expr}: {error}"));
+    let outcome =
+        run(text, expr, Grid::instant(seconds * 1_000)).unwrap_or_else(|error| panic!("{expr}: {error}"));
     match outcome.value {
         Value::Scalar(column) => column.iter().map(f64::to_string).collect(),
         Value::String(text) => vec![text],
-        Value::Vector(series) => {
-            series.iter().map(|series| format!("{} {}", series.labels, series.values[0])).collect()
-        }
+        Value::Vector(series) => series
+            .iter()
+            .map(|series| format!("{} {}", series.labels, series.values[0]))
+            .collect(),
         Value::Samples(series) => series
             .iter()
             .map(|series| format!("{} {:?} {:?}", series.labels, series.timestamps, series.values))
@@ -40,7 +48,10 @@ const COUNTER: &str = "c_total 10 0\nc_total 20 60\nc_total 5 120\nc_total 15 18
 #[test]
 fn a_range_is_open_at_the_left() {
     assert_eq!(at(COUNTER, "count_over_time(c_total[1m])", 120), ["{} 1"]);
-    assert_eq!(at(COUNTER, "c_total[2m]", 120), ["c_total [60000, 120000] [20.0, 5.0]"]);
+    assert_eq!(
+        at(COUNTER, "c_total[2m]", 120),
+        ["c_total [60000, 120000] [20.0, 5.0]"]
+    );
 }
 
 #[test]
@@ -67,9 +78,25 @@ fn a_stale_marker_ends_a_series_at_once() {
         (labels.clone(), 10_000, STALE),
         (labels, 20_000, 3.0),
     ]);
-    let grid = Grid { start_ms: 0, end_ms: 20_000, step_ms: 5_000 };
-    let outcome = evaluate(&parse("a").expect("valid"), grid, Options::default(), &source, &Budget::unlimited());
-    let Ok(Outcome { value: Value::Vector(series), .. }) = outcome else { panic!("a vector") };
+    let grid = Grid {
+        start_ms: 0,
+        end_ms: 20_000,
+        step_ms: 5_000,
+    };
+    let outcome = evaluate(
+        &parse("a").expect("valid"),
+        grid,
+        Options::default(),
+        &source,
+        &Budget::unlimited(),
+    );
+    let Ok(Outcome {
+        value: Value::Vector(series),
+        ..
+    }) = outcome
+    else {
+        panic!("a vector")
+    };
     let present: Vec<bool> = series[0].values.iter().map(|value| !is_stale(*value)).collect();
     assert_eq!(present, [true, true, false, false, true]);
 }
@@ -78,13 +105,19 @@ fn a_stale_marker_ends_a_series_at_once() {
 fn ties_in_topk_go_to_the_labels_that_sort_first() {
     let text = "a{x=\"3\"} 1 0\na{x=\"1\"} 1 0\na{x=\"2\"} 1 0\na{x=\"4\"} NaN 0\n";
     assert_eq!(at(text, "topk(2, a)", 0), ["a{x=\"1\"} 1", "a{x=\"2\"} 1"]);
-    assert_eq!(at(text, "bottomk(4, a)", 0).last().map(String::as_str), Some("a{x=\"4\"} NaN"));
+    assert_eq!(
+        at(text, "bottomk(4, a)", 0).last().map(String::as_str),
+        Some("a{x=\"4\"} NaN")
+    );
 }
 
 #[test]
 fn sort_keeps_its_order_through_what_does_not_reorder() {
     let text = "a{x=\"1\"} 3 0\na{x=\"2\"} 1 0\na{x=\"3\"} 2 0\n";
-    assert_eq!(at(text, "sort_desc(a) * 2", 0), ["{x=\"1\"} 6", "{x=\"3\"} 4", "{x=\"2\"} 2"]);
+    assert_eq!(
+        at(text, "sort_desc(a) * 2", 0),
+        ["{x=\"1\"} 6", "{x=\"3\"} 4", "{x=\"2\"} 2"]
+    );
 }
 
 #[test]
@@ -109,7 +142,10 @@ fn what_is_not_supported_is_named() {
         ("{a=\"b\" or c=\"d\"}", "\"or\" between matchers"),
     ] {
         let error = parse(expr).expect_err(expr);
-        assert!(error.message.contains("not supported") && error.message.contains(name), "{expr}: {error}");
+        assert!(
+            error.message.contains("not supported") && error.message.contains(name),
+            "{expr}: {error}"
+        );
     }
 }
 
@@ -127,7 +163,8 @@ fn a_thousand_operators_fit_a_small_stack() {
             .stack_size(2 << 20)
             .spawn(move || {
                 let parsed = parse(&expr).expect("within bounds");
-                let plan = podscope_promql::plan(&parsed, Grid::instant(0), Options::default()).expect("plans");
+                let plan =
+                    podscope_promql::plan(&parsed, Grid::instant(0), Options::default()).expect("plans");
                 drop(plan);
                 at("a 1 0\n", &expr, 0).len()
             })
@@ -149,7 +186,9 @@ fn a_query_stops_at_its_limits_and_when_nobody_waits() {
     let source = source("a{x=\"1\"} 1 0\na{x=\"2\"} 1 0\n");
     let ask = |budget: Budget| {
         let parsed = parse("sum(a)").expect("valid");
-        evaluate(&parsed, Grid::instant(0), Options::default(), &source, &budget).expect_err("stopped").to_string()
+        evaluate(&parsed, Grid::instant(0), Options::default(), &source, &budget)
+            .expect_err("stopped")
+            .to_string()
     };
     assert!(ask(Budget::new(1, 10, None, Cancel::default())).contains("more than 1 samples"));
     assert!(ask(Budget::new(10, 1, None, Cancel::default())).contains("more than 1 series"));
@@ -160,16 +199,35 @@ fn a_query_stops_at_its_limits_and_when_nobody_waits() {
 
 #[test]
 fn an_absurd_grid_is_refused_not_allocated() {
-    let grid = Grid { start_ms: 0, end_ms: i64::MAX / 4, step_ms: 1 };
+    let grid = Grid {
+        start_ms: 0,
+        end_ms: i64::MAX / 4,
+        step_ms: 1,
+    };
     assert!(run("a 1 0\n", "a", grid).is_err());
     assert!(run("a 1 0\n", "1", grid).is_err());
-    assert!(run("a 1 0\n", "a", Grid { start_ms: 1, end_ms: 0, step_ms: 1 }).is_err());
+    assert!(
+        run(
+            "a 1 0\n",
+            "a",
+            Grid {
+                start_ms: 1,
+                end_ms: 0,
+                step_ms: 1
+            }
+        )
+        .is_err()
+    );
     assert!(run("a 1 0\n", "max_over_time(a[100000d:1ms])", Grid::instant(0)).is_err());
 }
 
 #[test]
 fn a_range_query_takes_scalars_and_vectors_only() {
-    let grid = Grid { start_ms: 0, end_ms: 10_000, step_ms: 1_000 };
+    let grid = Grid {
+        start_ms: 0,
+        end_ms: 10_000,
+        step_ms: 1_000,
+    };
     assert!(run("a 1 0\n", "a[5m]", grid).is_err());
     assert!(run("a 1 0\n", "\"text\"", grid).is_err());
     assert!(run("a 1 0\n", "a", grid).is_ok());

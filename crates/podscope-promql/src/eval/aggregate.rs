@@ -33,7 +33,10 @@ struct Groups {
 impl Groups {
     fn new(series: &[StepSeries], grouping: &Grouping) -> Self {
         let mut index: FxHashMap<Labels, usize> = FxHashMap::default();
-        let mut groups = Self { labels: Vec::new(), of: Vec::with_capacity(series.len()) };
+        let mut groups = Self {
+            labels: Vec::new(),
+            of: Vec::with_capacity(series.len()),
+        };
         for series in series {
             let labels = group_labels(&series.labels, grouping);
             let next = index.len();
@@ -84,7 +87,10 @@ impl Context<'_> {
             }
             _ => Ok(states(aggregate, &series, grid)
                 .into_iter()
-                .map(|(labels, state)| StepSeries { labels, values: state.finish() })
+                .map(|(labels, state)| StepSeries {
+                    labels,
+                    values: state.finish(),
+                })
                 .filter(|series| has_value(&series.values))
                 .collect()),
         }
@@ -93,8 +99,11 @@ impl Context<'_> {
 
 fn states(aggregate: &Aggregate, series: &[StepSeries], grid: Grid) -> Vec<(Labels, State)> {
     let groups = Groups::new(series, &aggregate.grouping);
-    let mut states: Vec<State> =
-        groups.labels.iter().filter_map(|_| State::new(aggregate.op, grid.len())).collect();
+    let mut states: Vec<State> = groups
+        .labels
+        .iter()
+        .filter_map(|_| State::new(aggregate.op, grid.len()))
+        .collect();
     for (series, group) in series.iter().zip(&groups.of) {
         if let Some(state) = states.get_mut(*group) {
             state.add(&series.values);
@@ -124,7 +133,10 @@ pub(crate) fn partials(
     }
     let mut found: Vec<PartialSeries> = states(aggregate, &series, grid)
         .into_iter()
-        .map(|(labels, state)| PartialSeries { labels, columns: state.into_columns() })
+        .map(|(labels, state)| PartialSeries {
+            labels,
+            columns: state.into_columns(),
+        })
         .collect();
     found.sort_by(|a, b| a.labels.cmp(&b.labels));
     Ok(found)
@@ -182,10 +194,11 @@ fn ranked(
     }
     let mut found = Vec::new();
     for at in order {
-        if let (Some(series), Some(values)) =
-            (series.get(at), columns.get_mut(at).and_then(Option::take))
-        {
-            found.push(StepSeries { labels: series.labels.clone(), values });
+        if let (Some(series), Some(values)) = (series.get(at), columns.get_mut(at).and_then(Option::take)) {
+            found.push(StepSeries {
+                labels: series.labels.clone(),
+                values,
+            });
         }
     }
     Ok(found)
@@ -200,7 +213,11 @@ fn keep_best(ranking: &mut Vec<(f64, usize)>, k: usize, descending: bool) {
 
 /// Best first: NaN last, ties in the order of the series.
 fn rank(a: (f64, usize), b: (f64, usize), descending: bool) -> Ordering {
-    let by_value = if descending { b.0.partial_cmp(&a.0) } else { a.0.partial_cmp(&b.0) };
+    let by_value = if descending {
+        b.0.partial_cmp(&a.0)
+    } else {
+        a.0.partial_cmp(&b.0)
+    };
     a.0.is_nan()
         .cmp(&b.0.is_nan())
         .then(by_value.unwrap_or(Ordering::Equal))
@@ -226,7 +243,10 @@ fn quantiles(aggregate: &Aggregate, param: &[f64], series: &[StepSeries], grid: 
             }
         }
         if has_value(&column) {
-            found.push(StepSeries { labels: labels.clone(), values: column });
+            found.push(StepSeries {
+                labels: labels.clone(),
+                values: column,
+            });
         }
     }
     found
@@ -257,10 +277,16 @@ fn count_values(
                 continue;
             }
             let at = *known.entry(value.to_bits()).or_insert_with(|| {
-                let labels =
-                    if shown { base.with(name, &value_text(*value)) } else { base.filter(|own| own != name) };
+                let labels = if shown {
+                    base.with(name, &value_text(*value))
+                } else {
+                    base.filter(|own| own != name)
+                };
                 *index.entry(labels).or_insert_with_key(|labels| {
-                    found.push(StepSeries { labels: labels.clone(), values: absent_column(grid.len()) });
+                    found.push(StepSeries {
+                        labels: labels.clone(),
+                        values: absent_column(grid.len()),
+                    });
                     found.len() - 1
                 })
             });
@@ -278,7 +304,11 @@ fn value_text(value: f64) -> String {
     if value.is_nan() {
         "NaN".to_owned()
     } else if value.is_infinite() {
-        if value > 0.0 { "+Inf".to_owned() } else { "-Inf".to_owned() }
+        if value > 0.0 {
+            "+Inf".to_owned()
+        } else {
+            "-Inf".to_owned()
+        }
     } else {
         value.to_string()
     }

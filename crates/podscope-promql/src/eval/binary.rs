@@ -67,10 +67,14 @@ fn combine(binary: &Binary, left: Val, right: Val, grid: Grid) -> Result<Val, Ev
             Ok(Val::Scalar(left))
         }
         (Val::Vector(left), Val::Scalar(right)) => {
-            Ok(Val::Vector(with_scalar(binary, left, |vector, step| (vector, right[step]))?))
+            Ok(Val::Vector(with_scalar(binary, left, |vector, step| {
+                (vector, right[step])
+            })?))
         }
         (Val::Scalar(left), Val::Vector(right)) => {
-            Ok(Val::Vector(with_scalar(binary, right, |vector, step| (left[step], vector))?))
+            Ok(Val::Vector(with_scalar(binary, right, |vector, step| {
+                (left[step], vector)
+            })?))
         }
         (Val::Vector(left), Val::Vector(right)) => {
             let series = match op {
@@ -81,7 +85,10 @@ fn combine(binary: &Binary, left: Val, right: Val, grid: Grid) -> Result<Val, Ev
             };
             Ok(Val::Vector(series))
         }
-        _ => Err(EvalError::Execution(format!("{:?} is not defined for strings", op.as_str()))),
+        _ => Err(EvalError::Execution(format!(
+            "{:?} is not defined for strings",
+            op.as_str()
+        ))),
     }
 }
 
@@ -107,7 +114,11 @@ fn with_scalar(
             }
         }
         let renamed = op.changes_metric() || binary.return_bool;
-        let labels = if renamed { drop_name(&series.labels) } else { series.labels };
+        let labels = if renamed {
+            drop_name(&series.labels)
+        } else {
+            series.labels
+        };
         merge.add(labels, series.values)?;
     }
     Ok(merge.series)
@@ -133,12 +144,18 @@ fn by_signature<'a>(
     let mut groups: Vec<(Labels, Vec<&StepSeries>, Vec<&StepSeries>)> = Vec::new();
     for (side, list) in [left, right].into_iter().enumerate() {
         for series in list {
-            let at = *index.entry(signature(&series.labels, matching)).or_insert_with_key(|labels| {
-                groups.push((labels.clone(), Vec::new(), Vec::new()));
-                groups.len() - 1
-            });
+            let at = *index
+                .entry(signature(&series.labels, matching))
+                .or_insert_with_key(|labels| {
+                    groups.push((labels.clone(), Vec::new(), Vec::new()));
+                    groups.len() - 1
+                });
             if let Some((_, lefts, rights)) = groups.get_mut(at) {
-                if side == 0 { lefts.push(series) } else { rights.push(series) }
+                if side == 0 {
+                    lefts.push(series)
+                } else {
+                    rights.push(series)
+                }
             }
         }
     }
@@ -171,7 +188,9 @@ fn filtered(
     let nobody = vec![false; grid.len()];
     left.into_iter()
         .filter_map(|mut series| {
-            let present = partners.get(&signature(&series.labels, matching)).unwrap_or(&nobody);
+            let present = partners
+                .get(&signature(&series.labels, matching))
+                .unwrap_or(&nobody);
             for (value, present) in series.values.iter_mut().zip(present) {
                 if *present != wanted {
                     *value = STALE;
@@ -186,8 +205,9 @@ fn filtered(
 fn presence(matching: &Matching, series: &[StepSeries], grid: Grid) -> FxHashMap<Labels, Vec<bool>> {
     let mut found: FxHashMap<Labels, Vec<bool>> = FxHashMap::default();
     for series in series {
-        let present =
-            found.entry(signature(&series.labels, matching)).or_insert_with(|| vec![false; grid.len()]);
+        let present = found
+            .entry(signature(&series.labels, matching))
+            .or_insert_with(|| vec![false; grid.len()]);
         mark(present, &series.values);
     }
     found
@@ -216,7 +236,12 @@ fn matched(
 ) -> Result<Vec<StepSeries>, EvalError> {
     let swapped = binary.matching.cardinality == Cardinality::OneToMany;
     let (many, one) = if swapped { (right, left) } else { (left, right) };
-    let run = Matched { binary, swapped, steps: grid.len(), many_present: any_present(many, grid.len()) };
+    let run = Matched {
+        binary,
+        swapped,
+        steps: grid.len(),
+        many_present: any_present(many, grid.len()),
+    };
     let mut merge = Merge::default();
     for (signature, many, one) in by_signature(many, one, &binary.matching) {
         run.check_one_side(&signature, &one)?;
@@ -227,7 +252,10 @@ fn matched(
         }
         for many in &many {
             for one in &one {
-                merge.add(run.result_labels(&many.labels, &one.labels), run.column(many, one))?;
+                merge.add(
+                    run.result_labels(&many.labels, &one.labels),
+                    run.column(many, one),
+                )?;
             }
         }
     }
@@ -314,7 +342,8 @@ impl Matched<'_> {
                     }
                     if *seen {
                         return Err(EvalError::Execution(
-                            "multiple matches for labels: grouping labels must ensure unique matches".to_owned(),
+                            "multiple matches for labels: grouping labels must ensure unique matches"
+                                .to_owned(),
                         ));
                     }
                     *seen = true;
@@ -339,7 +368,11 @@ impl Matched<'_> {
             if is_stale(*many) || is_stale(*one) {
                 continue;
             }
-            let (left, right) = if self.swapped { (*one, *many) } else { (*many, *one) };
+            let (left, right) = if self.swapped {
+                (*one, *many)
+            } else {
+                (*many, *one)
+            };
             if !op.is_comparison() || self.binary.return_bool {
                 *out = op.apply(left, right);
             } else if op.holds(left, right) {

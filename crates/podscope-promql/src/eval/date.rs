@@ -38,7 +38,11 @@ impl Date {
         let day_from_march = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
         let month_from_march = (5 * day_from_march + 2) / 153;
         let day = day_from_march - (153 * month_from_march + 2) / 5 + 1;
-        let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+        let month = if month_from_march < 10 {
+            month_from_march + 3
+        } else {
+            month_from_march - 9
+        };
         let year = year_of_era + era * 400 + i128::from(month <= 2);
         let leap = year.rem_euclid(4) == 0 && (year.rem_euclid(100) != 0 || year.rem_euclid(400) == 0);
         let february = if leap { 29 } else { 28 };
@@ -68,7 +72,10 @@ mod tests {
         assert_eq!((date.hour, date.minute, date.day_of_week), (12.0, 34.0, 4.0));
         assert_eq!((date.day_of_year, date.days_in_month), (60.0, 29.0));
         let date = Date::of(-1); // 1969-12-31 23:59:59, a Wednesday
-        assert_eq!((date.year, date.month, date.day_of_month, date.day_of_week), (1969.0, 12.0, 31.0, 3.0));
+        assert_eq!(
+            (date.year, date.month, date.day_of_month, date.day_of_week),
+            (1969.0, 12.0, 31.0, 3.0)
+        );
         assert_eq!((date.hour, date.minute, date.day_of_year), (23.0, 59.0, 365.0));
     }
 

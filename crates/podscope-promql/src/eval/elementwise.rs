@@ -34,13 +34,21 @@ impl Context<'_> {
             .map(|arg| self.scalar(arg, grid))
             .collect::<Result<Vec<Vec<f64>>, EvalError>>()?;
         let scalar = |at: usize, step: usize| {
-            scalars.get(at).and_then(|column| column.get(step)).copied().unwrap_or(f64::NAN)
+            scalars
+                .get(at)
+                .and_then(|column| column.get(step))
+                .copied()
+                .unwrap_or(f64::NAN)
         };
         match func {
             Func::Clamp => self.map(vector, grid, |value, step| {
                 let (least, most) = (scalar(0, step), scalar(1, step));
                 // Where the bounds are crossed nothing is answered.
-                if most < least { STALE } else { go_max(least, go_min(most, value)) }
+                if most < least {
+                    STALE
+                } else {
+                    go_max(least, go_min(most, value))
+                }
             }),
             Func::ClampMin => self.map(vector, grid, |value, step| {
                 go_max(scalar(0, step), go_min(f64::INFINITY, value))
@@ -54,8 +62,8 @@ impl Context<'_> {
                 (value * inverse + 0.5).floor() / inverse
             }),
             _ => {
-                let function = mathematics(func)
-                    .ok_or_else(|| EvalError::NotSupported(func.name().to_owned()))?;
+                let function =
+                    mathematics(func).ok_or_else(|| EvalError::NotSupported(func.name().to_owned()))?;
                 self.map(vector, grid, |value, _| function(value))
             }
         }

@@ -41,7 +41,11 @@ impl Context<'_> {
             .map(|arg| self.scalar(arg, grid))
             .collect::<Result<Vec<Vec<f64>>, EvalError>>()?;
         let scalar = |at: usize, step: usize| {
-            scalars.get(at).and_then(|column| column.get(step)).copied().unwrap_or(f64::NAN)
+            scalars
+                .get(at)
+                .and_then(|column| column.get(step))
+                .copied()
+                .unwrap_or(f64::NAN)
         };
         if func == Func::HistogramQuantile {
             self.check_quantiles(scalars.first().map(Vec::as_slice).unwrap_or_default());
@@ -86,12 +90,17 @@ impl Context<'_> {
         for series in series {
             let text = series.labels.get(BUCKET_LABEL).unwrap_or("");
             let Ok(upper) = text.parse::<f64>() else {
-                self.warn(format!("bucket label \"le\" is missing or has a malformed value of {text:?}"));
+                self.warn(format!(
+                    "bucket label \"le\" is missing or has a malformed value of {text:?}"
+                ));
                 continue;
             };
             let labels = series.labels.filter(|name| name != BUCKET_LABEL);
             let at = *index.entry(labels).or_insert_with_key(|labels| {
-                found.push(Histogram { labels: labels.clone(), buckets: Vec::new() });
+                found.push(Histogram {
+                    labels: labels.clone(),
+                    buckets: Vec::new(),
+                });
                 found.len() - 1
             });
             if let Some(histogram) = found.get_mut(at) {
@@ -164,14 +173,18 @@ fn bucket_quantile(quantile: f64, buckets: &mut Vec<Bucket>) -> (f64, bool) {
     }
     coalesce(buckets);
     let forced = make_monotonic(buckets);
-    let [.., below_last, last] = buckets.as_slice() else { return (f64::NAN, forced) };
+    let [.., below_last, last] = buckets.as_slice() else {
+        return (f64::NAN, forced);
+    };
     if last.count == 0.0 {
         return (f64::NAN, forced);
     }
     let mut rank = quantile * last.count;
     let finite = buckets.get(..buckets.len() - 1).unwrap_or_default();
     let at = search(finite, rank);
-    let Some(bucket) = finite.get(at) else { return (below_last.upper, forced) };
+    let Some(bucket) = finite.get(at) else {
+        return (below_last.upper, forced);
+    };
     if at == 0 && bucket.upper <= 0.0 {
         return (bucket.upper, forced);
     }

@@ -12,7 +12,9 @@ impl Context<'_> {
     #[inline(never)]
     pub(super) fn label_replace(&self, args: &[Expr], grid: Grid) -> Result<Vec<StepSeries>, EvalError> {
         let [vector, target, replacement, source, pattern] = args else {
-            return Err(EvalError::Execution("label_replace takes five arguments".to_owned()));
+            return Err(EvalError::Execution(
+                "label_replace takes five arguments".to_owned(),
+            ));
         };
         let (target, replacement) = (text(target)?, text(replacement)?);
         let (source, pattern) = (text(source)?, text(pattern)?);
@@ -20,7 +22,9 @@ impl Context<'_> {
             .size_limit(1 << 20)
             .build()
             .map_err(|_| {
-                EvalError::Execution(format!("invalid regular expression in label_replace(): {pattern}"))
+                EvalError::Execution(format!(
+                    "invalid regular expression in label_replace(): {pattern}"
+                ))
             })?;
         check_label_name("destination", "label_replace", target)?;
         let mut merge = Merge::default();
@@ -41,18 +45,25 @@ impl Context<'_> {
     #[inline(never)]
     pub(super) fn label_join(&self, args: &[Expr], grid: Grid) -> Result<Vec<StepSeries>, EvalError> {
         let [vector, target, separator, sources @ ..] = args else {
-            return Err(EvalError::Execution("label_join takes at least three arguments".to_owned()));
+            return Err(EvalError::Execution(
+                "label_join takes at least three arguments".to_owned(),
+            ));
         };
         let (target, separator) = (text(target)?, text(separator)?);
-        let sources = sources.iter().map(text).collect::<Result<Vec<&str>, EvalError>>()?;
+        let sources = sources
+            .iter()
+            .map(text)
+            .collect::<Result<Vec<&str>, EvalError>>()?;
         for source in &sources {
             check_label_name("source", "label_join", source)?;
         }
         check_label_name("destination", "label_join", target)?;
         let mut merge = Merge::default();
         for series in self.vector(vector, grid)? {
-            let parts: Vec<&str> =
-                sources.iter().map(|source| series.labels.get(source).unwrap_or("")).collect();
+            let parts: Vec<&str> = sources
+                .iter()
+                .map(|source| series.labels.get(source).unwrap_or(""))
+                .collect();
             let labels = series.labels.with(target, &parts.join(separator));
             merge.add(labels, series.values)?;
         }
@@ -70,7 +81,9 @@ pub(super) fn text(expr: &Expr) -> Result<&str, EvalError> {
 
 fn check_label_name(which: &str, function: &str, name: &str) -> Result<(), EvalError> {
     if name.is_empty() {
-        return Err(EvalError::Execution(format!("invalid {which} label name in {function}(): {name:?}")));
+        return Err(EvalError::Execution(format!(
+            "invalid {which} label name in {function}(): {name:?}"
+        )));
     }
     Ok(())
 }

@@ -109,19 +109,28 @@ impl<'a> Context<'a> {
                 }
             },
         };
-        Ok(Outcome { value, annotations: self.take_notes() })
+        Ok(Outcome {
+            value,
+            annotations: self.take_notes(),
+        })
     }
 
     pub(crate) fn take_notes(&self) -> Vec<Annotation> {
-        std::mem::take(&mut *self.notes.borrow_mut()).into_iter().collect()
+        std::mem::take(&mut *self.notes.borrow_mut())
+            .into_iter()
+            .collect()
     }
 
     fn warn(&self, text: impl Into<String>) {
-        self.notes.borrow_mut().insert(Annotation::Warning(format!("PromQL warning: {}", text.into())));
+        self.notes
+            .borrow_mut()
+            .insert(Annotation::Warning(format!("PromQL warning: {}", text.into())));
     }
 
     fn info(&self, text: impl Into<String>) {
-        self.notes.borrow_mut().insert(Annotation::Info(format!("PromQL info: {}", text.into())));
+        self.notes
+            .borrow_mut()
+            .insert(Annotation::Info(format!("PromQL info: {}", text.into())));
     }
 
     /// Counts columns that were just made.
@@ -129,7 +138,9 @@ impl<'a> Context<'a> {
         let cells = self.cells.get().saturating_add(count);
         self.cells.set(cells);
         if cells > MAX_CELLS {
-            return Err(BudgetError::Samples { limit: MAX_CELLS as u64 });
+            return Err(BudgetError::Samples {
+                limit: MAX_CELLS as u64,
+            });
         }
         self.budget.check()
     }
@@ -224,9 +235,8 @@ impl<'a> Context<'a> {
             return Ok(Val::Vector(self.range_call(func, args, grid)?));
         }
         let arg = |at: usize| {
-            args.get(at).ok_or_else(|| {
-                EvalError::Execution(format!("{} misses argument {}", func.name(), at + 1))
-            })
+            args.get(at)
+                .ok_or_else(|| EvalError::Execution(format!("{} misses argument {}", func.name(), at + 1)))
         };
         match func {
             Func::Time => Ok(Val::Scalar(grid.times().map(|t| t as f64 / 1_000.0).collect())),
@@ -234,7 +244,10 @@ impl<'a> Context<'a> {
             Func::Scalar => Ok(Val::Scalar(single(&self.vector(arg(0)?, grid)?, grid))),
             Func::Vector => {
                 let values = self.scalar(arg(0)?, grid)?;
-                Ok(Val::Vector(vec![StepSeries { labels: Labels::empty(), values }]))
+                Ok(Val::Vector(vec![StepSeries {
+                    labels: Labels::empty(),
+                    values,
+                }]))
             }
             Func::Timestamp => Ok(Val::Vector(self.timestamp(arg(0)?, grid)?)),
             Func::Absent => {
@@ -297,7 +310,11 @@ fn sort_by_value(series: &mut Vec<StepSeries>, descending: bool) {
     series.sort_by(|a, b| {
         let (x, y) = (value(a), value(b));
         let order = x.is_nan().cmp(&y.is_nan());
-        let by_value = if descending { y.partial_cmp(&x) } else { x.partial_cmp(&y) };
+        let by_value = if descending {
+            y.partial_cmp(&x)
+        } else {
+            x.partial_cmp(&y)
+        };
         order
             .then(by_value.unwrap_or(std::cmp::Ordering::Equal))
             .then_with(|| a.labels.cmp(&b.labels))
@@ -386,7 +403,11 @@ pub(crate) fn samples_of(series: StepSeries, grid: Grid) -> SeriesData {
         .zip(series.values)
         .filter(|(_, value)| !is_stale(*value))
         .unzip();
-    SeriesData { labels: series.labels, timestamps: Arc::from(timestamps), values: Arc::from(values) }
+    SeriesData {
+        labels: series.labels,
+        timestamps: Arc::from(timestamps),
+        values: Arc::from(values),
+    }
 }
 
 /// A column without any value.

@@ -56,8 +56,8 @@ impl Context<'_> {
         if func == Func::AbsentOverTime {
             return Ok(labels::absent(&labels::absent_labels(range), &found, grid));
         }
-        if func == Func::QuantileOverTime && !found.is_empty() {
-            self.check_quantiles(scalar.as_deref().unwrap_or_default());
+        if func == Func::QuantileOverTime {
+            self.check_used_quantiles(scalar.as_deref().unwrap_or_default(), &found);
         }
         let mut seen = FxHashSet::default();
         if let Some(twice) = found.iter().find(|series| !seen.insert(&series.labels)) {
@@ -65,6 +65,18 @@ impl Context<'_> {
         }
         found.sort_by(|a, b| a.labels.cmp(&b.labels));
         Ok(found)
+    }
+
+    /// Remarks on quantiles that are none, at the steps at which there is something to take them of.
+    fn check_used_quantiles(&self, quantiles: &[f64], found: &[StepSeries]) {
+        let used = |step: usize| {
+            found.iter().any(|series| series.values.get(step).is_some_and(|value| !is_stale(*value)))
+        };
+        for (step, quantile) in quantiles.iter().enumerate() {
+            if !(0.0..=1.0).contains(quantile) && used(step) {
+                self.check_quantiles(&[*quantile]);
+            }
+        }
     }
 
     /// Remarks on quantiles that are none.
@@ -92,9 +104,13 @@ impl RangeRun<'_, '_> {
     fn matrix(&mut self, selector: &Selector, range_ms: i64) -> Result<(), EvalError> {
         let context = self.context;
         let references = References::new(self.grid, selector.at, selector.offset_ms, context.query);
-        context.read(selector, &references, range_ms, Some(self.func.name()), &mut |series| {
-            self.series(series, &references, range_ms)
-        })
+        context.read(
+            selector,
+            &references,
+            range_ms,
+            Some(self.func.name()),
+            &mut |series| self.series(series, &references, range_ms),
+        )
     }
 
     fn series(
@@ -120,14 +136,26 @@ impl RangeRun<'_, '_> {
         self.context.budget.check_series(self.found.len() + 1)?;
         self.context.take_cells(column.len())?;
         let keeps_name = matches!(self.func, Func::LastOverTime | Func::FirstOverTime);
-        let labels = if keeps_name { series.labels } else { drop_name(&series.labels) };
-        self.found.push(StepSeries { labels, values: column });
+        let labels = if keeps_name {
+            series.labels
+        } else {
+            drop_name(&series.labels)
+        };
+        self.found.push(StepSeries {
+            labels,
+            values: column,
+        });
         Ok(())
     }
 
     fn remark_on_name(&self, series: &SeriesData) {
-        let Some(name) = series.labels.metric_name() else { return };
-        if !["_total", "_sum", "_count", "_bucket"].iter().any(|suffix| name.ends_with(suffix)) {
+        let Some(name) = series.labels.metric_name() else {
+            return;
+        };
+        if !["_total", "_sum", "_count", "_bucket"]
+            .iter()
+            .any(|suffix| name.ends_with(suffix))
+        {
             self.context.info(format!(
                 "metric might not be a counter, name does not end in _total/_sum/_count/_bucket: {name:?}"
             ));

@@ -23,7 +23,13 @@ impl Resets {
     /// Adds what was lost in the resets inside `low..high`, the first sample excepted.
     fn add_lost(&self, low: usize, high: usize, mut sum: f64) -> f64 {
         let from = self.0.partition_point(|(at, _)| *at <= low);
-        for (_, lost) in self.0.get(from..).unwrap_or_default().iter().take_while(|(at, _)| *at < high) {
+        for (_, lost) in self
+            .0
+            .get(from..)
+            .unwrap_or_default()
+            .iter()
+            .take_while(|(at, _)| *at < high)
+        {
             sum += lost;
         }
         sum
@@ -69,7 +75,11 @@ impl Extrapolation<'_> {
         if to_end >= threshold {
             to_end = average / 2.0;
         }
-        let mut factor = if sampled == 0.0 { 1.0 } else { (sampled + to_start + to_end) / sampled };
+        let mut factor = if sampled == 0.0 {
+            1.0
+        } else {
+            (sampled + to_start + to_end) / sampled
+        };
         if self.is_rate {
             factor /= self.range_ms as f64 / 1_000.0;
         }
@@ -79,7 +89,9 @@ impl Extrapolation<'_> {
 
 /// Slope per second and value at `intercept_ms` of the least-squares line.
 pub(crate) fn linear_regression(times: &[i64], values: &[f64], intercept_ms: i64) -> (f64, f64) {
-    let Some(first) = values.first().copied() else { return (f64::NAN, f64::NAN) };
+    let Some(first) = values.first().copied() else {
+        return (f64::NAN, f64::NAN);
+    };
     let mut constant = true;
     let mut n = 0.0;
     let (mut x_sum, mut y_sum) = (Kahan::default(), Kahan::default());
@@ -96,7 +108,11 @@ pub(crate) fn linear_regression(times: &[i64], values: &[f64], intercept_ms: i64
         x2_sum.add(x * x);
     }
     if constant {
-        return if first.is_infinite() { (f64::NAN, f64::NAN) } else { (0.0, first) };
+        return if first.is_infinite() {
+            (f64::NAN, f64::NAN)
+        } else {
+            (0.0, first)
+        };
     }
     let (x, y, xy, x2) = (x_sum.value(), y_sum.value(), xy_sum.value(), x2_sum.value());
     let slope = (xy - x * y / n) / (x2 - x * x / n);

@@ -27,11 +27,16 @@ impl References {
             At::End => Some(query.end_ms),
             At::Time(ms) => Some(ms),
         };
-        Self { grid, offset_ms, fixed: fixed.map(|ms| ms.saturating_sub(offset_ms)) }
+        Self {
+            grid,
+            offset_ms,
+            fixed: fixed.map(|ms| ms.saturating_sub(offset_ms)),
+        }
     }
 
     pub(crate) fn at(&self, step: usize) -> i64 {
-        self.fixed.unwrap_or_else(|| self.grid.at(step).saturating_sub(self.offset_ms))
+        self.fixed
+            .unwrap_or_else(|| self.grid.at(step).saturating_sub(self.offset_ms))
     }
 
     pub(crate) fn steps(&self) -> usize {
@@ -87,7 +92,9 @@ fn instant_column(
         let time = references.at(step);
         next = advance(&series.timestamps, next, time);
         let Some(at) = next.checked_sub(1) else { continue };
-        let (Some(t), Some(sample)) = (series.timestamps.get(at), series.values.get(at)) else { continue };
+        let (Some(t), Some(sample)) = (series.timestamps.get(at), series.values.get(at)) else {
+            continue;
+        };
         if *t > time.saturating_sub(lookback_ms) && !is_stale(*sample) {
             *out = value(at);
             found = true;
@@ -123,7 +130,10 @@ impl Context<'_> {
                 Err(EvalError::Source(error)) => Err(error),
                 Err(error) => {
                     *failed.borrow_mut() = Some(error);
-                    Err(SourceError::Read { place: "evaluation".to_owned(), reason: "stopped".to_owned() })
+                    Err(SourceError::Read {
+                        place: "evaluation".to_owned(),
+                        reason: "stopped".to_owned(),
+                    })
                 }
             }
         });
@@ -147,7 +157,10 @@ impl Context<'_> {
             if let Some(values) = column {
                 self.budget.check_series(found.len() + 1)?;
                 self.take_cells(values.len())?;
-                found.push(StepSeries { labels: series.labels, values });
+                found.push(StepSeries {
+                    labels: series.labels,
+                    values,
+                });
             }
             Ok(())
         })?;
@@ -171,15 +184,27 @@ impl Context<'_> {
             // the offset: the window is where the two overlap.
             let (offset_ms, lookback_ms) = match selector.at {
                 At::Step => (selector.offset_ms, self.lookback_ms),
-                _ => (selector.offset_ms.max(0), self.lookback_ms.saturating_sub(selector.offset_ms.abs())),
+                _ => (
+                    selector.offset_ms.max(0),
+                    self.lookback_ms.saturating_sub(selector.offset_ms.abs()),
+                ),
             };
             if lookback_ms <= 0 {
                 return Ok(Vec::new());
             }
             let references = References::new(grid, selector.at, offset_ms, self.query);
-            let found = self.instant_with(selector, references, lookback_ms, Some("timestamp"), |series, at| {
-                series.timestamps.get(at).map_or(f64::NAN, |t| *t as f64 / 1_000.0)
-            })?;
+            let found = self.instant_with(
+                selector,
+                references,
+                lookback_ms,
+                Some("timestamp"),
+                |series, at| {
+                    series
+                        .timestamps
+                        .get(at)
+                        .map_or(f64::NAN, |t| *t as f64 / 1_000.0)
+                },
+            )?;
             for series in found {
                 merge.add(super::drop_name(&series.labels), series.values)?;
             }
@@ -242,7 +267,10 @@ impl Context<'_> {
         let mut series = self.vector(&subquery.expr, inner)?;
         series.retain(|series| has_value(&series.values));
         series.sort_by(|a, b| a.labels.cmp(&b.labels));
-        Ok(series.into_iter().map(|series| samples_of(series, inner)).collect())
+        Ok(series
+            .into_iter()
+            .map(|series| samples_of(series, inner))
+            .collect())
     }
 }
 
@@ -252,5 +280,9 @@ pub(crate) fn subquery_grid(subquery: &Subquery, grid: Grid, query: Grid) -> Gri
     let step_ms = subquery.step_ms.unwrap_or(DEFAULT_SUBQUERY_STEP_MS);
     let after = references.first().saturating_sub(subquery.range_ms);
     let start_ms = (after.div_euclid(step_ms) + 1).saturating_mul(step_ms);
-    Grid { start_ms, end_ms: references.last(), step_ms }
+    Grid {
+        start_ms,
+        end_ms: references.last(),
+        step_ms,
+    }
 }

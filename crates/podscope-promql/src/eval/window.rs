@@ -67,9 +67,16 @@ impl WindowColumn<'_> {
             if high - low < least {
                 continue;
             }
-            if let (Some(value), Some(out)) =
-                (function(Window { step, low, high, start, end }), column.get_mut(step))
-            {
+            if let (Some(value), Some(out)) = (
+                function(Window {
+                    step,
+                    low,
+                    high,
+                    start,
+                    end,
+                }),
+                column.get_mut(step),
+            ) {
                 *out = value;
                 found = true;
             }
@@ -89,7 +96,10 @@ impl WindowColumn<'_> {
     }
 
     fn scalar_at(&self, step: usize) -> f64 {
-        self.scalar.and_then(|column| column.get(step)).copied().unwrap_or(f64::NAN)
+        self.scalar
+            .and_then(|column| column.get(step))
+            .copied()
+            .unwrap_or(f64::NAN)
     }
 }
 
@@ -113,9 +123,7 @@ pub(crate) fn window_column(job: &WindowColumn<'_>) -> Option<Vec<f64>> {
             job.run(1, false, |window| Some(sums.mean(window, job)))
         }
         Func::StdvarOverTime => job.run(1, false, |window| Some(variance(job.slice(window)))),
-        Func::StddevOverTime => {
-            job.run(1, false, |window| Some(variance(job.slice(window)).sqrt()))
-        }
+        Func::StddevOverTime => job.run(1, false, |window| Some(variance(job.slice(window)).sqrt())),
         Func::QuantileOverTime => {
             let mut scratch = Vec::new();
             job.run(1, true, |window| {
@@ -125,9 +133,7 @@ pub(crate) fn window_column(job: &WindowColumn<'_>) -> Option<Vec<f64>> {
             })
         }
         Func::Changes => {
-            let changes = prefix_count(values, |old, new| {
-                new != old && !(new.is_nan() && old.is_nan())
-            });
+            let changes = prefix_count(values, |old, new| new != old && !(new.is_nan() && old.is_nan()));
             job.run(1, false, |window| Some(between(&changes, window)))
         }
         Func::Resets => {
@@ -136,7 +142,11 @@ pub(crate) fn window_column(job: &WindowColumn<'_>) -> Option<Vec<f64>> {
         }
         Func::Rate | Func::Increase | Func::Delta => {
             let is_counter = job.func != Func::Delta;
-            let resets = if is_counter { Resets::of(values) } else { Resets::default() };
+            let resets = if is_counter {
+                Resets::of(values)
+            } else {
+                Resets::default()
+            };
             let extrapolation = Extrapolation {
                 timestamps: job.timestamps,
                 values,
@@ -151,7 +161,10 @@ pub(crate) fn window_column(job: &WindowColumn<'_>) -> Option<Vec<f64>> {
         }
         Func::Irate | Func::Idelta => job.run(2, false, |window| {
             let (old, new) = (at(window.high - 2), at(window.high - 1));
-            let times = (job.timestamps.get(window.high - 2)?, job.timestamps.get(window.high - 1)?);
+            let times = (
+                job.timestamps.get(window.high - 2)?,
+                job.timestamps.get(window.high - 1)?,
+            );
             let seconds = (times.1 - times.0) as f64 / 1_000.0;
             Some(match job.func {
                 Func::Irate if new < old => new / seconds,
@@ -165,8 +178,7 @@ pub(crate) fn window_column(job: &WindowColumn<'_>) -> Option<Vec<f64>> {
         }),
         Func::PredictLinear => job.run(2, true, |window| {
             let times = job.timestamps.get(window.low..window.high)?;
-            let (slope, intercept) =
-                linear_regression(times, job.slice(window), job.grid.at(window.step));
+            let (slope, intercept) = linear_regression(times, job.slice(window), job.grid.at(window.step));
             Some(slope * job.scalar_at(window.step) + intercept)
         }),
         _ => None,
@@ -200,7 +212,11 @@ fn extreme(job: &WindowColumn<'_>, better: impl Fn(f64, f64) -> bool) -> Option<
             let mut values = job.slice(window).iter().copied();
             let first = values.next()?;
             Some(values.fold(first, |old, new| {
-                if better(new, old) || old.is_nan() { new } else { old }
+                if better(new, old) || old.is_nan() {
+                    new
+                } else {
+                    old
+                }
             }))
         });
     }
@@ -237,7 +253,10 @@ struct WindowSums {
 
 impl WindowSums {
     fn new(job: &WindowColumn<'_>) -> Self {
-        let mut sums = Self { prefix: Vec::new(), floor: 0.0 };
+        let mut sums = Self {
+            prefix: Vec::new(),
+            floor: 0.0,
+        };
         if !job.overlaps() || !job.values.iter().all(|value| value.is_finite()) {
             return sums;
         }
@@ -270,7 +289,11 @@ impl WindowSums {
         }
         let mut sum = Kahan::default();
         job.slice(window).iter().for_each(|value| sum.add(*value));
-        if sum.sum.is_infinite() { sum.sum } else { sum.value() }
+        if sum.sum.is_infinite() {
+            sum.sum
+        } else {
+            sum.value()
+        }
     }
 
     fn mean(&self, window: Window, job: &WindowColumn<'_>) -> f64 {
@@ -313,16 +336,19 @@ impl Mean {
                 self.sum = next;
                 return;
             }
-            self.to_incremental(self.count - 1.0);
+            self.make_incremental(self.count - 1.0);
         }
         let share = (self.count - 1.0) / self.count;
-        let mut next = Kahan { sum: share * self.sum.sum, compensation: share * self.sum.compensation };
+        let mut next = Kahan {
+            sum: share * self.sum.sum,
+            compensation: share * self.sum.compensation,
+        };
         next.add(value / self.count);
         self.sum = next;
     }
 
     /// Turns a sum of `count` values into their mean.
-    pub(crate) fn to_incremental(&mut self, count: f64) {
+    pub(crate) fn make_incremental(&mut self, count: f64) {
         self.incremental = true;
         self.sum.sum /= count;
         self.sum.compensation /= count;
@@ -370,5 +396,7 @@ pub(crate) fn quantile(quantile: f64, values: &mut [f64]) -> f64 {
 }
 
 fn nan_first(a: &f64, b: &f64) -> Ordering {
-    b.is_nan().cmp(&a.is_nan()).then(a.partial_cmp(b).unwrap_or(Ordering::Equal))
+    b.is_nan()
+        .cmp(&a.is_nan())
+        .then(a.partial_cmp(b).unwrap_or(Ordering::Equal))
 }

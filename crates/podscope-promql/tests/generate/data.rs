@@ -35,7 +35,11 @@ pub(crate) fn data_set(random: &mut Random) -> DataSet {
     let starts = [0, 1_700_000_000_000, -3_600_000, 1_709_164_800_000];
     let start_ms = starts[random.below(4) as usize] + random.between(0, 60_000);
     let end_ms = start_ms + random.between(20, 45) * 60_000;
-    let mut set = DataSet { series: Vec::new(), start_ms, end_ms };
+    let mut set = DataSet {
+        series: Vec::new(),
+        start_ms,
+        end_ms,
+    };
     let mut add = |random: &mut Random, pairs: &[(&str, &str)], shape: Shape| {
         if random.one_in(12) {
             return;
@@ -56,18 +60,46 @@ pub(crate) fn data_set(random: &mut Random) -> DataSet {
             }
         }
         for zone in ["a", "b", ""] {
-            let labels =
-                [("__name__", "temperature"), ("instance", instance), ("zone", zone), ("job", "node")];
+            let labels = [
+                ("__name__", "temperature"),
+                ("instance", instance),
+                ("zone", zone),
+                ("job", "node"),
+            ];
             add(random, &labels, Shape::Gauge);
         }
         for device in ["0", "1"] {
             let labels = [("__name__", "weird"), ("instance", instance), ("device", device)];
             add(random, &labels, Shape::Weird);
         }
-        add(random, &[("__name__", "memory_used"), ("instance", instance), ("job", "node")], Shape::Gauge);
-        add(random, &[("__name__", "memory_total"), ("instance", instance), ("job", "node")], Shape::Steps);
-        add(random, &[("__name__", "level"), ("instance", instance), ("kind", "low")], Shape::Steps);
-        add(random, &[("__name__", "level"), ("instance", instance), ("kind", "high")], Shape::Steps);
+        add(
+            random,
+            &[
+                ("__name__", "memory_used"),
+                ("instance", instance),
+                ("job", "node"),
+            ],
+            Shape::Gauge,
+        );
+        add(
+            random,
+            &[
+                ("__name__", "memory_total"),
+                ("instance", instance),
+                ("job", "node"),
+            ],
+            Shape::Steps,
+        );
+        add(
+            random,
+            &[("__name__", "level"), ("instance", instance), ("kind", "low")],
+            Shape::Steps,
+        );
+        add(
+            random,
+            &[("__name__", "level"), ("instance", instance), ("kind", "high")],
+            Shape::Steps,
+        );
         let labels = [
             ("__name__", "build_info"),
             ("instance", instance),
@@ -98,7 +130,11 @@ fn times(random: &mut Random, start_ms: i64, end_ms: i64) -> Vec<i64> {
     let mut at = start_ms + random.between(0, interval);
     while at < end_ms {
         found.push(at);
-        let gap = if random.one_in(40) { random.between(1, 30) } else { 0 };
+        let gap = if random.one_in(40) {
+            random.between(1, 30)
+        } else {
+            0
+        };
         at += interval * (1 + gap) + random.between(-jitter, jitter);
     }
     found
@@ -131,7 +167,11 @@ fn series(
         .map(|_| {
             match shape {
                 Shape::Counter => {
-                    level = if random.one_in(50) { exact(random, 0, 3) } else { level };
+                    level = if random.one_in(50) {
+                        exact(random, 0, 3)
+                    } else {
+                        level
+                    };
                     level += if quiet { 0.0 } else { exact(random, 0, 50) };
                 }
                 Shape::Gauge => level = exact(random, -100, 4_000),
@@ -183,7 +223,11 @@ fn histogram(random: &mut Random, set: &mut DataSet, instance: &str) {
             }
         }
         for (bound, column) in bounds.iter().zip(columns) {
-            let le = if bound.is_infinite() { "+Inf".to_owned() } else { bound.to_string() };
+            let le = if bound.is_infinite() {
+                "+Inf".to_owned()
+            } else {
+                bound.to_string()
+            };
             if random.one_in(40) {
                 continue;
             }
@@ -193,7 +237,11 @@ fn histogram(random: &mut Random, set: &mut DataSet, instance: &str) {
                 ("path", path),
                 ("le", &le),
             ]);
-            set.series.push(SeriesData { labels, timestamps: timestamps.as_slice().into(), values: column.into() });
+            set.series.push(SeriesData {
+                labels,
+                timestamps: timestamps.as_slice().into(),
+                values: column.into(),
+            });
         }
     }
 }

@@ -57,8 +57,15 @@ fn wrong(random: &mut Random) -> String {
         .to_owned()
 }
 
-const METRICS: [&str; 7] =
-    ["requests_total", "temperature", "memory_used", "memory_total", "level", "build_info", "weird"];
+const METRICS: [&str; 7] = [
+    "requests_total",
+    "temperature",
+    "memory_used",
+    "memory_total",
+    "level",
+    "build_info",
+    "weird",
+];
 
 /// A selector without modifiers.
 fn plain_selector(random: &mut Random) -> String {
@@ -99,7 +106,13 @@ fn modifiers(random: &mut Random) -> String {
         text.push_str(random.pick(&[" @ start()", " @ end()", " @ 1700000600", " @ 300.5", " @ -1200"]));
     }
     if random.one_in(8) {
-        text.push_str(random.pick(&[" offset 1m", " offset 90s", " offset -2m", " offset 10m", " offset 7"]));
+        text.push_str(random.pick(&[
+            " offset 1m",
+            " offset 90s",
+            " offset -2m",
+            " offset 10m",
+            " offset 7",
+        ]));
     }
     text
 }
@@ -119,13 +132,25 @@ fn step(random: &mut Random) -> &'static str {
 fn matrix(random: &mut Random, depth: u32) -> String {
     if depth > 0 && random.one_in(4) {
         let inner = vector(random, depth - 1);
-        return format!("({inner})[{}:{}]{}", range(random), step(random), modifiers(random));
+        return format!(
+            "({inner})[{}:{}]{}",
+            range(random),
+            step(random),
+            modifiers(random)
+        );
     }
-    format!("{}[{}]{}", plain_selector(random), range(random), modifiers(random))
+    format!(
+        "{}[{}]{}",
+        plain_selector(random),
+        range(random),
+        modifiers(random)
+    )
 }
 
 fn number(random: &mut Random) -> &'static str {
-    random.pick(&["0", "1", "2", "-3", "0.5", "1e3", "7.25", "64", "-0.125", "Inf", "NaN", "100", "2000"])
+    random.pick(&[
+        "0", "1", "2", "-3", "0.5", "1e3", "7.25", "64", "-0.125", "Inf", "NaN", "100", "2000",
+    ])
 }
 
 pub(crate) fn scalar(random: &mut Random, depth: u32) -> String {
@@ -152,7 +177,17 @@ pub(crate) fn scalar(random: &mut Random, depth: u32) -> String {
 }
 
 fn labels(random: &mut Random) -> &'static str {
-    random.pick(&["", "instance", "path", "instance, path", "zone", "job, code", "le", "__name__", "nothing"])
+    random.pick(&[
+        "",
+        "instance",
+        "path",
+        "instance, path",
+        "zone",
+        "job, code",
+        "le",
+        "__name__",
+        "nothing",
+    ])
 }
 
 fn grouping(random: &mut Random) -> String {
@@ -186,10 +221,20 @@ fn exact(random: &mut Random, depth: u32) -> String {
                 "resets",
                 "idelta",
             ]);
-            format!("{function}({}[{}]{})", plain_selector(random), range(random), modifiers(random))
+            format!(
+                "{function}({}[{}]{})",
+                plain_selector(random),
+                range(random),
+                modifiers(random)
+            )
         }
         3 => format!("-{}", selector(random)),
-        4 => format!("({} {} {})", exact(random, depth - 1), random.pick(&["+", "-", "*"]), random.pick(&["1", "2", "0.5", "64"])),
+        4 => format!(
+            "({} {} {})",
+            exact(random, depth - 1),
+            random.pick(&["+", "-", "*"]),
+            random.pick(&["1", "2", "0.5", "64"])
+        ),
         5 => format!("abs({})", exact(random, depth - 1)),
         _ => selector(random),
     }
@@ -228,8 +273,8 @@ const RANGE_FUNCTIONS: [&str; 19] = [
 ];
 
 const SMOOTH: [&str; 22] = [
-    "abs", "exp", "ln", "log2", "log10", "sqrt", "sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "tanh",
-    "asinh", "acosh", "atanh", "deg", "rad", "abs", "sqrt",
+    "abs", "exp", "ln", "log2", "log10", "sqrt", "sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh",
+    "tanh", "asinh", "acosh", "atanh", "deg", "rad", "abs", "sqrt",
 ];
 
 /// An instant vector.
@@ -248,40 +293,63 @@ pub(crate) fn vector(random: &mut Random, depth: u32) -> String {
         }
         15 => {
             let function = random.pick(&[
-                "ceil", "floor", "sgn", "round", "hour", "minute", "month", "year", "day_of_week", "day_of_month",
-                "day_of_year", "days_in_month",
+                "ceil",
+                "floor",
+                "sgn",
+                "round",
+                "hour",
+                "minute",
+                "month",
+                "year",
+                "day_of_week",
+                "day_of_month",
+                "day_of_year",
+                "days_in_month",
             ]);
             format!("{function}({})", exact(random, depth - 1))
         }
         16 => {
             let scalar = scalar(random, 0);
             match random.below(4) {
-                0 => format!("clamp({}, {scalar}, {})", vector(random, depth - 1), number(random)),
+                0 => format!(
+                    "clamp({}, {scalar}, {})",
+                    vector(random, depth - 1),
+                    number(random)
+                ),
                 1 => format!("clamp_min({}, {scalar})", vector(random, depth - 1)),
                 2 => format!("clamp_max({}, {scalar})", vector(random, depth - 1)),
-                _ => format!("round({}, {})", exact(random, depth - 1), random.pick(&["5", "0.25", "16", "-2", "0"])),
+                _ => format!(
+                    "round({}, {})",
+                    exact(random, depth - 1),
+                    random.pick(&["5", "0.25", "16", "-2", "0"])
+                ),
             }
         }
         17 => relabel(random, depth),
         18 | 19 => quantile_of_histogram(random, depth),
-        20 => {
-            let absent = match random.below(3) {
-                0 => format!("absent_over_time({})", matrix(random, depth)),
-                1 => format!("absent({})", vector(random, depth - 1)),
-                _ => format!("absent({})", selector(random)),
-            };
-            absent
-        }
+        20 => match random.below(3) {
+            0 => format!("absent_over_time({})", matrix(random, depth)),
+            1 => format!("absent({})", vector(random, depth - 1)),
+            _ => format!("absent({})", selector(random)),
+        },
         21 => format!("vector({})", scalar(random, depth - 1)),
         22 => match random.below(3) {
             0 => format!("timestamp({})", vector(random, depth - 1)),
-            1 => format!("{}()", random.pick(&["hour", "minute", "month", "year", "day_of_week", "days_in_month"])),
+            1 => format!(
+                "{}()",
+                random.pick(&["hour", "minute", "month", "year", "day_of_week", "days_in_month"])
+            ),
             _ => format!("timestamp({})", selector(random)),
         },
         23 => format!("-({})", vector(random, depth - 1)),
         24 => {
             let set = random.pick(&["and", "or", "unless"]);
-            format!("({} {set}{} {})", vector(random, depth - 1), matching(random), vector(random, depth - 1))
+            format!(
+                "({} {set}{} {})",
+                vector(random, depth - 1),
+                matching(random),
+                vector(random, depth - 1)
+            )
         }
         _ => selector(random),
     }
@@ -289,8 +357,19 @@ pub(crate) fn vector(random: &mut Random, depth: u32) -> String {
 
 fn range_function(random: &mut Random, depth: u32) -> String {
     match random.below(12) {
-        0 => format!("quantile_over_time({}, {})", random.pick(&["0.5", "0", "1", "0.9", "-1", "NaN", "0.25"]), matrix(random, depth)),
-        1 => format!("predict_linear({}, {})", matrix(random, depth), random.pick(&["60", "3600", "-30"])),
+        0 => format!(
+            "quantile_over_time({}, {})",
+            quantile(random),
+            matrix(random, depth)
+        ),
+        1 => {
+            let ahead = if random.one_in(4) {
+                scalar(random, 1)
+            } else {
+                random.pick(&["60", "3600", "-30"]).to_owned()
+            };
+            format!("predict_linear({}, {ahead})", matrix(random, depth))
+        }
         _ => {
             let function = RANGE_FUNCTIONS[random.below(19) as usize];
             format!("{function}({})", matrix(random, depth))
@@ -298,22 +377,50 @@ fn range_function(random: &mut Random, depth: u32) -> String {
     }
 }
 
+fn quantile(random: &mut Random) -> String {
+    if random.one_in(6) {
+        return format!(
+            "scalar(level{{instance=\"n1\",kind=\"low\"}}) / {}",
+            random.pick(&["5", "4", "8"])
+        );
+    }
+    random
+        .pick(&["0.5", "0", "1", "0.9", "-1", "NaN", "0.25", "0.33"])
+        .to_owned()
+}
+
 fn aggregation(random: &mut Random, depth: u32) -> String {
     match random.below(14) {
         0 => {
             let op = random.pick(&["topk", "bottomk"]);
-            format!("{op}{}({}, {})", grouping(random), random.pick(&["1", "2", "3", "5", "0", "-1", "1.7"]), distinct(random))
+            let k = match random.below(8) {
+                0 => "scalar(level{instance=\"n1\",kind=\"low\"})",
+                1 => "scalar(max(level)) - 2",
+                _ => random.pick(&["1", "2", "3", "5", "0", "-1", "1.7"]),
+            };
+            format!("{op}{}({k}, {})", grouping(random), distinct(random))
         }
         1 => {
-            let quantile = random.pick(&["0.5", "0.9", "0", "1", "0.33"]);
-            format!("quantile{}({quantile}, {})", grouping(random), vector(random, depth - 1))
+            let quantile = quantile(random);
+            format!(
+                "quantile{}({quantile}, {})",
+                grouping(random),
+                vector(random, depth - 1)
+            )
         }
         2 => {
             let name = random.pick(&["value", "instance", "zone"]);
-            format!("count_values{}(\"{name}\", {})", grouping(random), selector_of(random, "level"))
+            let of = if random.one_in(2) {
+                selector_of(random, "level")
+            } else {
+                exact(random, depth - 1)
+            };
+            format!("count_values{}(\"{name}\", {of})", grouping(random))
         }
         _ => {
-            let op = random.pick(&["sum", "sum", "avg", "avg", "min", "max", "count", "group", "stddev", "stdvar"]);
+            let op = random.pick(&[
+                "sum", "sum", "avg", "avg", "min", "max", "count", "group", "stddev", "stdvar",
+            ]);
             format!("{op}{}({})", grouping(random), vector(random, depth - 1))
         }
     }
@@ -328,10 +435,21 @@ fn with_scalar(random: &mut Random, depth: u32) -> String {
             (exact(random, depth - 1), format!("{op}{bool}"))
         }
         1 => (exact(random, depth - 1), "%".to_owned()),
-        _ => (vector(random, depth - 1), random.pick(&["+", "-", "*", "/", "^", "atan2"]).to_owned()),
+        _ => (
+            vector(random, depth - 1),
+            random.pick(&["+", "-", "*", "/", "^", "atan2"]).to_owned(),
+        ),
     };
-    let right = if random.one_in(3) { scalar(random, depth - 1) } else { number(random).to_owned() };
-    if swap { format!("({right} {op} ({left}))") } else { format!("(({left}) {op} {right})") }
+    let right = if random.one_in(3) {
+        scalar(random, depth - 1)
+    } else {
+        number(random).to_owned()
+    };
+    if swap {
+        format!("({right} {op} ({left}))")
+    } else {
+        format!("(({left}) {op} {right})")
+    }
 }
 
 fn matching(random: &mut Random) -> String {
@@ -346,30 +464,52 @@ fn matching(random: &mut Random) -> String {
 fn vector_vector(random: &mut Random, depth: u32) -> String {
     let op = random.pick(&["+", "-", "*", "/", "+", "/", "^", "atan2"]);
     match random.below(7) {
-        0 => format!("(temperature {op} on (instance) group_left ({}) memory_used)", random.pick(&["", "job", "zone"])),
+        0 => format!(
+            "(temperature {op} on (instance) group_left ({}) memory_used)",
+            random.pick(&["", "job", "zone"])
+        ),
         1 => {
             let include = random.pick(&["", "version", "version, rack"]);
-            format!("(build_info * on (instance) group_right ({include}) ({}))", vector(random, depth - 1))
+            format!(
+                "(build_info * on (instance) group_right ({include}) ({}))",
+                vector(random, depth - 1)
+            )
         }
         2 => {
             let op = random.pick(&["==", "!=", ">", "<", ">=", "<="]);
             let bool = if random.one_in(2) { " bool" } else { "" };
-            format!("({} {op}{bool}{} {})", exact(random, depth - 1), matching(random), exact(random, depth - 1))
+            format!(
+                "({} {op}{bool}{} {})",
+                exact(random, depth - 1),
+                matching(random),
+                exact(random, depth - 1)
+            )
         }
         3 => {
-            let (function, by) = (random.pick(&["sum", "max", "avg"]), random.pick(&["instance", "path", "instance, path"]));
+            let (function, by) = (
+                random.pick(&["sum", "max", "avg"]),
+                random.pick(&["instance", "path", "instance, path"]),
+            );
             format!(
                 "({function} by ({by}) ({}) {op} {function} by ({by}) ({}))",
                 vector(random, depth - 1),
                 vector(random, depth - 1)
             )
         }
-        4 => format!("(memory_used {op} on (instance) {})", selector_of(random, "memory_total")),
+        4 => format!(
+            "(memory_used {op} on (instance) {})",
+            selector_of(random, "memory_total")
+        ),
         5 => {
             let inner = vector(random, depth - 1);
             format!("({inner} {op} on (instance, path, code, zone, device, kind) {inner})")
         }
-        _ => format!("({} {op}{} {})", vector(random, depth - 1), matching(random), vector(random, depth - 1)),
+        _ => format!(
+            "({} {op}{} {})",
+            vector(random, depth - 1),
+            matching(random),
+            vector(random, depth - 1)
+        ),
     }
 }
 
@@ -380,9 +520,15 @@ fn relabel(random: &mut Random, depth: u32) -> String {
         let target = random.pick(&["joined", "zone", "__name__"]);
         return format!("label_join({inner}, \"{target}\", \"{separator}\", \"path\", \"instance\")");
     }
-    let (target, replacement) = (random.pick(&["copy", "path", "zone", "__name__"]), random.pick(&["$1", "x-$1", "${1}y", "", "fixed", "$2"]));
+    let (target, replacement) = (
+        random.pick(&["copy", "path", "zone", "__name__"]),
+        random.pick(&["$1", "x-$1", "${1}y", "", "fixed", "$2"]),
+    );
     let pattern = random.pick(&["(.*)", "n(.)", "/(.*)", "(n1|n2)", "no match"]);
-    format!("label_replace({inner}, \"{target}\", \"{replacement}\", \"{}\", \"{pattern}\")", random.pick(&["instance", "path", "le"]))
+    format!(
+        "label_replace({inner}, \"{target}\", \"{replacement}\", \"{}\", \"{pattern}\")",
+        random.pick(&["instance", "path", "le"])
+    )
 }
 
 fn quantile_of_histogram(random: &mut Random, depth: u32) -> String {
@@ -391,10 +537,18 @@ fn quantile_of_histogram(random: &mut Random, depth: u32) -> String {
         1 => format!("sum by (le) (rate(latency_bucket[{}]))", range(random)),
         2 => format!("sum by (le, path) (increase(latency_bucket[{}]))", range(random)),
         3 => vector(random, depth - 1),
-        _ => format!("rate({}[{}])", selector_of(random, "latency_bucket"), range(random)),
+        _ => format!(
+            "rate({}[{}])",
+            selector_of(random, "latency_bucket"),
+            range(random)
+        ),
     };
     if random.one_in(5) {
-        return format!("histogram_fraction({}, {}, {buckets})", random.pick(&["0", "0.2", "-Inf", "1"]), random.pick(&["0.5", "1.7", "Inf", "3"]));
+        return format!(
+            "histogram_fraction({}, {}, {buckets})",
+            random.pick(&["0", "0.2", "-Inf", "1"]),
+            random.pick(&["0.5", "1.7", "Inf", "3"])
+        );
     }
     let quantile = random.pick(&["0.5", "0.9", "0.99", "0", "1", "1.5", "-0.1", "NaN"]);
     format!("histogram_quantile({quantile}, {buckets})")

@@ -54,7 +54,11 @@ pub(crate) fn grid(random: &mut Random, start_ms: i64, end_ms: i64) -> Grid {
     let from = start_ms + random.between(-span / 10, span / 2);
     let step_ms = [1_000, 7_000, 15_000, 30_000, 60_000, 61_500][random.below(6) as usize];
     let steps = random.between(1, 40);
-    Grid { start_ms: from, end_ms: from + step_ms * steps + random.between(0, step_ms - 1), step_ms }
+    Grid {
+        start_ms: from,
+        end_ms: from + step_ms * steps + random.between(0, step_ms - 1),
+        step_ms,
+    }
 }
 
 /// Whether two values are the same by the project's rule: NaN is NaN, numbers within 1e-12 of each other.
