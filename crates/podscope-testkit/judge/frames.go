@@ -9,6 +9,9 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/grafana/dataplane/sdata/numeric"
+	"github.com/grafana/dataplane/sdata/reader"
+	"github.com/grafana/dataplane/sdata/timeseries"
 	"github.com/grafana/grafana-plugin-sdk-go/data"
 )
 
@@ -71,6 +74,32 @@ func sameJSON(frame *data.Frame, expected any) error {
 		return fmt.Errorf("Grafana sends\n  %s\nexpected\n  %s", text, want)
 	}
 	return nil
+}
+
+// readable reads a whole answer as Grafana's server-side expressions and alert rules do (pkg/expr/dataplane.go) and counts
+// the series or numbers in it.
+func readable(frames data.Frames) (int, error) {
+	kind, err := reader.CanReadBasedOnMeta(frames)
+	if err != nil {
+		return 0, err
+	}
+	switch kind.Kind() {
+	case data.KindTimeSeries:
+		collection, err := timeseries.CollectionReaderFromFrames(frames)
+		if err != nil {
+			return 0, err
+		}
+		refs, err := collection.GetCollection(false)
+		return len(refs.Refs), err
+	case data.KindNumeric:
+		collection, err := numeric.CollectionReaderFromFrames(frames)
+		if err != nil {
+			return 0, err
+		}
+		refs, err := collection.GetCollection(false)
+		return len(refs.Refs), err
+	}
+	return 0, fmt.Errorf("expressions cannot read type %q", kind)
 }
 
 // wellFormed holds a frame to what its type promises.

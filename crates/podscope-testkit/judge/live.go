@@ -255,7 +255,16 @@ func (p *plugin) alertRange(ctx context.Context, urls []string) error {
 			return fmt.Errorf("the frame's type is %q", frame.Meta.Type)
 		}
 	}
-	return nil
+	return counted(list, len(urls))
+}
+
+// counted fails when expressions find another number of series.
+func counted(list data.Frames, expected int) error {
+	found, err := readable(list)
+	if err == nil && found != expected {
+		err = fmt.Errorf("expressions find %d series of %d", found, expected)
+	}
+	return err
 }
 
 func (p *plugin) alertInstant(ctx context.Context, urls []string) error {
@@ -270,7 +279,7 @@ func (p *plugin) alertInstant(ctx context.Context, urls []string) error {
 	if len(list) != 1 || list[0].Meta.Type != data.FrameTypeNumericWide || len(list[0].Fields) != len(urls) {
 		return fmt.Errorf("expected one frame of %d numbers", len(urls))
 	}
-	return nil
+	return counted(list, len(urls))
 }
 
 func (p *plugin) badQuery(ctx context.Context, urls []string) error {
