@@ -25,4 +25,5 @@ class NoObserver {
 }
 globalThis.ResizeObserver ??= NoObserver;
 globalThis.IntersectionObserver ??= NoObserver;
-HTMLCanvasElement.prototype.getContext = () => null;
+// Widths of text: menus are sized by them.
+HTMLCanvasElement.prototype.getContext = () => ({ font: '', measureText: (text) => ({ width: text.length * 8 }) });

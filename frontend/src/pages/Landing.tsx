@@ -72,13 +72,13 @@ function Connected({ datasource }: { datasource: DataSourceInstanceSettings }) {
     case 'failed':
       return (
         <Stack direction="column" gap={2}>
-          <Alert
-            severity="error"
-            title={`The data source “${datasource.name}” could not be asked`}
-            buttonContent="Try again"
-            onRemove={refresh}
-          >
-            {state.error}
+          <Alert severity="error" title={`The data source “${datasource.name}” could not be asked`} bottomSpacing={0}>
+            <Stack direction="column" gap={1} alignItems="flex-start">
+              <span>{state.error}</span>
+              <Button icon="sync" variant="secondary" size="sm" onClick={refresh}>
+                Try again
+              </Button>
+            </Stack>
           </Alert>
           <NextSteps datasourceUid={datasource.uid} settings={settings} connected={false} gpus={false} />
         </Stack>

@@ -77,7 +77,7 @@ export function Access({ options, secrets, stored, disabled, onChange, onSecret,
         "Trust only the certificates below instead of the system's: for agents with certificates of your own."
       )}
       {options.tlsAuthWithCACert && pem('tlsCACert', 'CA certificate', 'CERTIFICATE')}
-      {flag('tlsAuth', 'Client certificate', 'Show a certificate to the agents (mutual TLS).')}
+      {flag('tlsAuth', 'Mutual TLS', 'Show the agents a client certificate.')}
       {options.tlsAuth && pem('tlsClientCert', 'Client certificate', 'CERTIFICATE')}
       {options.tlsAuth && pem('tlsClientKey', 'Client key', 'PRIVATE KEY')}
       <InlineField

@@ -105,8 +105,7 @@ export function TargetsTable({ targets, disabled, onChange }: Props) {
                 <td>
                   <IconButton
                     name="trash-alt"
-                    aria-label={`Remove node ${at + 1}`}
-                    tooltip="Remove this node"
+                    tooltip={`Remove node ${at + 1}`}
                     disabled={disabled}
                     onClick={() => {
                       update(rows.filter(({ id }) => id !== row.id));
