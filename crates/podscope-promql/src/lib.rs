@@ -10,7 +10,7 @@
 //! | --- | --- |
 //! | [`memory`], [`openmetrics`] | a source in memory, and the reader of OpenMetrics text that fills it |
 //! | [`api_json`] | answers as the Prometheus HTTP API writes them |
-//! | `scan`, `lower`, `ast`, `print` | text to tree and back |
+//! | `token`, `scan`, `lower`, `ast`, `print` | text to tree and back |
 //! | `eval` | the tree over one source |
 //! | `plan`, `partial` | the tree over many leaves |
 
@@ -26,6 +26,7 @@ mod partial;
 mod plan;
 mod print;
 mod scan;
+mod token;
 
 use std::fmt;
 use std::sync::Arc;

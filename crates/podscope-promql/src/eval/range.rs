@@ -70,7 +70,9 @@ impl Context<'_> {
     /// Remarks on quantiles that are none, at the steps at which there is something to take them of.
     fn check_used_quantiles(&self, quantiles: &[f64], found: &[StepSeries]) {
         let used = |step: usize| {
-            found.iter().any(|series| series.values.get(step).is_some_and(|value| !is_stale(*value)))
+            found
+                .iter()
+                .any(|series| series.values.get(step).is_some_and(|value| !is_stale(*value)))
         };
         for (step, quantile) in quantiles.iter().enumerate() {
             if !(0.0..=1.0).contains(quantile) && used(step) {
