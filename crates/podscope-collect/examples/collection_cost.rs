@@ -15,7 +15,10 @@ fn thread_time_ns() -> i64 {
 }
 
 fn main() -> std::io::Result<()> {
-    let rounds: u32 = std::env::args().nth(1).and_then(|text| text.parse().ok()).unwrap_or(1000);
+    let rounds: u32 = std::env::args()
+        .nth(1)
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(1000);
     let fs = Arc::new(RealFs::default());
     let mut out = std::io::stdout().lock();
     let (mut per_round, mut per_second, mut series) = (0.0, 0.0, 0);
@@ -51,5 +54,8 @@ fn main() -> std::io::Result<()> {
             descriptor.interval_ms / 1000
         )?;
     }
-    writeln!(out, "all together {per_round:.0} us, at their intervals {per_second:.0} us per second, {series} series")
+    writeln!(
+        out,
+        "all together {per_round:.0} us, at their intervals {per_second:.0} us per second, {series} series"
+    )
 }

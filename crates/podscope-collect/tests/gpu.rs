@@ -21,7 +21,9 @@ const H100: &str = "NVIDIA H100 80GB HBM3";
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn samples(row: &Row) -> Vec<String> {
-    row.samples().map(|(column, value)| format!("{} {value}", column.labels)).collect()
+    row.samples()
+        .map(|(column, value)| format!("{} {value}", column.labels))
+        .collect()
 }
 
 fn collect(collector: &mut dyn Collector) -> Result<Vec<String>, CollectError> {
@@ -44,7 +46,11 @@ fn collect_at_last(collector: &mut dyn Collector) -> Vec<String> {
 
 fn of<'a>(samples: &'a [String], metric: &str) -> Vec<&'a str> {
     let start = format!("{metric}{{");
-    samples.iter().filter(|sample| sample.starts_with(&start)).map(String::as_str).collect()
+    samples
+        .iter()
+        .filter(|sample| sample.starts_with(&start))
+        .map(String::as_str)
+        .collect()
 }
 
 #[test]
@@ -61,13 +67,20 @@ fn a_gpu_has_dcgm_exporters_names_and_labels() {
     // Every metric but the one that counts XID errors, of which there was none.
     assert_eq!(samples.len(), 2 * (gpu::ALL.len() - 1));
     let inventory = collector.inventory().gpus();
-    assert_eq!((inventory.len(), inventory[1].index, inventory[1].model.as_str()), (2, 1, H100));
+    assert_eq!(
+        (inventory.len(), inventory[1].index, inventory[1].model.as_str()),
+        (2, 1, H100)
+    );
 }
 
 #[test]
 fn a_reading_that_is_not_there_is_absent_and_costs_no_other() {
     let gpus = SimGpus::new(2, H100, 1);
-    gpus.change(|state| state.gpus[0].faults.push(SimFault::Unreadable(&gpu::DCGM_FI_DEV_GPU_TEMP)));
+    gpus.change(|state| {
+        state.gpus[0]
+            .faults
+            .push(SimFault::Unreadable(&gpu::DCGM_FI_DEV_GPU_TEMP))
+    });
     let mut collector = DirectGpuCollector::new(gpus.nvml(), "node-1");
     let samples = collect(&mut collector).expect("the rest is readable");
     assert_eq!(of(&samples, "DCGM_FI_DEV_GPU_TEMP").len(), 1);
@@ -98,7 +111,11 @@ fn a_lost_gpu_costs_its_own_rows_only_and_is_told() {
         state.gpus.remove(2);
     });
     let samples = collect(&mut collector).expect("one GPU is readable");
-    assert_eq!(of(&samples, "podscope_gpu_readable").len(), 3, "a GPU that was there is not forgotten");
+    assert_eq!(
+        of(&samples, "podscope_gpu_readable").len(),
+        3,
+        "a GPU that was there is not forgotten"
+    );
 }
 
 #[test]
@@ -114,7 +131,10 @@ fn the_second_of_two_equal_xid_errors_is_counted() {
         assert!(of(&samples, "DCGM_FI_DEV_XID_ERRORS")[0].ends_with(&format!(" {xid}")));
         let label = format!("xid=\"{xid}\"");
         let counted = of(&samples, "podscope_gpu_xid_errors_total");
-        let counted = counted.iter().find(|sample| sample.contains(&label)).expect("it is counted");
+        let counted = counted
+            .iter()
+            .find(|sample| sample.contains(&label))
+            .expect("it is counted");
         assert!(counted.ends_with(&format!(" {count}")), "{counted}");
     }
 }
@@ -130,7 +150,10 @@ fn mig_instances_have_their_own_rows_and_labels() {
             .map(|instance_id| MigInstance {
                 instance_id,
                 profile: "1g.10gb".to_owned(),
-                readings: Readings { fb_used: Some(42.0), ..Readings::default() },
+                readings: Readings {
+                    fb_used: Some(42.0),
+                    ..Readings::default()
+                },
             })
             .collect();
     });
@@ -139,14 +162,22 @@ fn mig_instances_have_their_own_rows_and_labels() {
     assert!(of(&samples, "DCGM_FI_DEV_GPU_UTIL").is_empty());
     let used = of(&samples, "DCGM_FI_DEV_FB_USED");
     assert_eq!(used.len(), 3);
-    assert!(used[1].contains("GPU_I_ID=\"9\",GPU_I_PROFILE=\"1g.10gb\""), "{}", used[1]);
+    assert!(
+        used[1].contains("GPU_I_ID=\"9\",GPU_I_PROFILE=\"1g.10gb\""),
+        "{}",
+        used[1]
+    );
     assert!(!used[0].contains("GPU_I"), "{}", used[0]);
 }
 
 #[test]
 fn a_machine_without_nvml_is_not_present() {
-    let mut collector = DirectGpuCollector::new(SimGpus::not_present("no libnvidia-ml.so.1").nvml(), "node-1");
-    assert_eq!(collector.detect(), Support::NotPresent("no libnvidia-ml.so.1".to_owned()));
+    let mut collector =
+        DirectGpuCollector::new(SimGpus::not_present("no libnvidia-ml.so.1").nvml(), "node-1");
+    assert_eq!(
+        collector.detect(),
+        Support::NotPresent("no libnvidia-ml.so.1".to_owned())
+    );
     let mut without = DirectGpuCollector::new(SimGpus::new(0, H100, 1).nvml(), "node-1");
     assert!(!without.detect().is_present());
 }
@@ -181,17 +212,28 @@ impl Launcher for ThreadLauncher {
         let (stdout, answers) = io::pipe()?;
         let nvml = self.gpus.nvml();
         std::thread::spawn(move || child_main(nvml, requests, answers));
-        Ok(Child { stdin: Box::new(stdin), stdout: Box::new(stdout), process: None })
+        Ok(Child {
+            stdin: Box::new(stdin),
+            stdout: Box::new(stdout),
+            process: None,
+        })
     }
 }
 
 fn config() -> GpuConfig {
-    GpuConfig { deadline_ms: 300, restart_pause_ms: 10, ..GpuConfig::default() }
+    GpuConfig {
+        deadline_ms: 300,
+        restart_pause_ms: 10,
+        ..GpuConfig::default()
+    }
 }
 
 fn through_a_thread(gpus: &SimGpus) -> (GpuCollector, Arc<AtomicUsize>) {
     let launched = Arc::new(AtomicUsize::new(0));
-    let launcher = ThreadLauncher { gpus: gpus.clone(), launched: Arc::clone(&launched) };
+    let launcher = ThreadLauncher {
+        gpus: gpus.clone(),
+        launched: Arc::clone(&launched),
+    };
     (GpuCollector::new(launcher, &config(), "node-1"), launched)
 }
 
@@ -215,9 +257,16 @@ fn a_driver_that_hangs_is_an_error_and_no_second_child_is_started() {
         let error = collect(&mut collector).expect_err("the driver hangs");
         assert!(matches!(error, CollectError::Deadline { .. }), "{error}");
     }
-    assert_eq!(collector.detect(), Support::Present, "a driver that hangs is there");
+    assert_eq!(
+        collector.detect(),
+        Support::Present,
+        "a driver that hangs is there"
+    );
     gpus.hang(false);
-    assert_eq!(of(&collect_at_last(&mut collector), "DCGM_FI_DEV_GPU_UTIL").len(), 2);
+    assert_eq!(
+        of(&collect_at_last(&mut collector), "DCGM_FI_DEV_GPU_UTIL").len(),
+        2
+    );
     assert_eq!(launched.load(Ordering::Relaxed), 1);
 }
 
@@ -228,7 +277,10 @@ fn an_xid_error_seen_while_detecting_is_counted() {
     collect_at_last(&mut collector);
     gpus.change(|state| state.raise_xid(0, 63));
     assert_eq!(collector.detect(), Support::Present);
-    assert_eq!(of(&collect_at_last(&mut collector), "podscope_gpu_xid_errors_total").len(), 1);
+    assert_eq!(
+        of(&collect_at_last(&mut collector), "podscope_gpu_xid_errors_total").len(),
+        1
+    );
 }
 
 #[test]
@@ -238,7 +290,10 @@ fn a_child_without_nvml_says_so() {
     while collector.detect().is_present() {
         assert!(Instant::now() < deadline, "still present");
     }
-    assert_eq!(collector.detect(), Support::NotPresent("no libnvidia-ml.so.1".to_owned()));
+    assert_eq!(
+        collector.detect(),
+        Support::NotPresent("no libnvidia-ml.so.1".to_owned())
+    );
 }
 
 /// Not a test: what this program does as the child of the tests below. Standard output belongs to the test harness, so the
@@ -248,20 +303,34 @@ fn as_a_child() {
     if std::env::var_os("PODSCOPE_TEST_CHILD").is_none() {
         return;
     }
-    let answers = OpenOptions::new().write(true).open("/proc/self/fd/3").expect("the shell opened it");
+    let answers = OpenOptions::new()
+        .write(true)
+        .open("/proc/self/fd/3")
+        .expect("the shell opened it");
     child_main(SimGpus::new(2, H100, 5).nvml(), io::stdin(), answers).expect("a clean end");
 }
 
 fn through_a_process() -> GpuCollector {
     let exe = std::env::current_exe().expect("it has a file");
-    let script = r#"PODSCOPE_TEST_CHILD=1 exec "$0" --exact as_a_child --nocapture 3>&1 1>/dev/null 2>/dev/null"#;
+    let script =
+        r#"PODSCOPE_TEST_CHILD=1 exec "$0" --exact as_a_child --nocapture 3>&1 1>/dev/null 2>/dev/null"#;
     let arguments = ["-c", script, &exe.to_string_lossy()].map(str::to_owned).to_vec();
-    GpuCollector::new(ExeLauncher { program: "/bin/sh".into(), arguments }, &config(), "node-1")
+    GpuCollector::new(
+        ExeLauncher {
+            program: "/bin/sh".into(),
+            arguments,
+        },
+        &config(),
+        "node-1",
+    )
 }
 
 fn signal(collector: &GpuCollector, signal: rustix::process::Signal) -> u32 {
     let id = collector.child_id().expect("a child runs");
-    let pid = i32::try_from(id).ok().and_then(rustix::process::Pid::from_raw).expect("a process id");
+    let pid = i32::try_from(id)
+        .ok()
+        .and_then(rustix::process::Pid::from_raw)
+        .expect("a process id");
     rustix::process::kill_process(pid, signal).expect("our own child");
     id
 }
@@ -276,7 +345,10 @@ fn a_child_that_crashes_is_started_again() {
     while collect(&mut collector).is_ok() {
         assert!(Instant::now() < deadline, "it goes on without its child");
     }
-    assert_eq!(of(&collect_at_last(&mut collector), "DCGM_FI_DEV_GPU_UTIL").len(), 2);
+    assert_eq!(
+        of(&collect_at_last(&mut collector), "DCGM_FI_DEV_GPU_UTIL").len(),
+        2
+    );
     assert_ne!(collector.child_id(), Some(killed));
 }
 
@@ -285,9 +357,19 @@ fn a_child_that_hangs_outside_the_driver_is_killed_once_and_replaced() {
     let mut collector = through_a_process();
     collect_at_last(&mut collector);
     let stopped = signal(&collector, rustix::process::Signal::STOP);
-    let error = collect(&mut collector).expect_err("nobody answers");
+    // The signal takes its time.
+    let deadline = Instant::now() + PATIENCE;
+    let error = loop {
+        assert!(Instant::now() < deadline, "a stopped child answers");
+        if let Err(error) = collect(&mut collector) {
+            break error;
+        }
+    };
     assert!(matches!(error, CollectError::Deadline { .. }), "{error}");
-    assert_eq!(of(&collect_at_last(&mut collector), "DCGM_FI_DEV_GPU_UTIL").len(), 2);
+    assert_eq!(
+        of(&collect_at_last(&mut collector), "DCGM_FI_DEV_GPU_UTIL").len(),
+        2
+    );
     assert_ne!(collector.child_id(), Some(stopped));
 }
 
@@ -308,8 +390,14 @@ fn the_child_ends_with_the_agent() {
 
 #[test]
 fn a_child_that_talks_nonsense_is_an_error_that_says_so() {
-    let arguments = vec!["-c".to_owned(), "read request; echo 'Segmentation fault'; cat".to_owned()];
-    let launcher = ExeLauncher { program: "/bin/sh".into(), arguments };
+    let arguments = vec![
+        "-c".to_owned(),
+        "read request; echo 'Segmentation fault'; cat".to_owned(),
+    ];
+    let launcher = ExeLauncher {
+        program: "/bin/sh".into(),
+        arguments,
+    };
     let mut collector = GpuCollector::new(launcher, &config(), "node-1");
     let deadline = Instant::now() + PATIENCE;
     loop {
@@ -325,10 +413,19 @@ fn a_child_that_talks_nonsense_is_an_error_that_says_so() {
 
 #[test]
 fn a_program_that_cannot_be_started_is_an_error_and_not_a_loop() {
-    let launcher = ExeLauncher { program: Path::new("/nonexistent").into(), arguments: Vec::new() };
-    let slow = GpuConfig { restart_pause_ms: 60_000, ..config() };
+    let launcher = ExeLauncher {
+        program: Path::new("/nonexistent").into(),
+        arguments: Vec::new(),
+    };
+    let slow = GpuConfig {
+        restart_pause_ms: 60_000,
+        ..config()
+    };
     let mut collector = GpuCollector::new(launcher, &slow, "node-1");
     assert!(matches!(collect(&mut collector), Err(CollectError::Read { .. })));
     let error = collect(&mut collector).expect_err("not yet again").to_string();
-    assert!(error.contains("1 times in a row; it is started again in"), "{error}");
+    assert!(
+        error.contains("1 times in a row; it is started again in"),
+        "{error}"
+    );
 }

@@ -79,13 +79,18 @@ impl MemFs {
 
     /// Creates or replaces a file.
     pub fn write(&self, path: &str, content: impl Into<Vec<u8>>) {
-        self.lock().nodes.insert(path.to_owned(), Node::File(content.into()));
+        self.lock()
+            .nodes
+            .insert(path.to_owned(), Node::File(content.into()));
     }
 
     /// Rewrites a file in place, so that a simulator that ticks each second reuses its memory.
     pub fn rewrite(&self, path: &str, write: impl FnOnce(&mut Vec<u8>)) {
         let mut state = self.lock();
-        let node = state.nodes.entry(path.to_owned()).or_insert_with(|| Node::File(Vec::new()));
+        let node = state
+            .nodes
+            .entry(path.to_owned())
+            .or_insert_with(|| Node::File(Vec::new()));
         if !matches!(node, Node::File(_)) {
             *node = Node::File(Vec::new());
         }
@@ -97,24 +102,33 @@ impl MemFs {
 
     /// Creates or replaces a symbolic link; a relative target starts at the link's folder.
     pub fn link(&self, path: &str, target: &str) {
-        self.lock().nodes.insert(path.to_owned(), Node::Link(target.to_owned()));
+        self.lock()
+            .nodes
+            .insert(path.to_owned(), Node::Link(target.to_owned()));
     }
 
     /// Lets reads of a file fail with a raw OS error, as `EIO` from a broken device.
     pub fn make_unreadable(&self, path: &str, raw_os_error: i32) {
-        self.lock().nodes.insert(path.to_owned(), Node::Unreadable(raw_os_error));
+        self.lock()
+            .nodes
+            .insert(path.to_owned(), Node::Unreadable(raw_os_error));
     }
 
     /// Removes a file, or a folder with all it holds.
     pub fn remove(&self, path: &str) {
         let inside = format!("{path}/");
-        self.lock().nodes.retain(|name, _| name != path && !name.starts_with(&inside));
+        self.lock()
+            .nodes
+            .retain(|name, _| name != path && !name.starts_with(&inside));
     }
 
     /// Every file, for tests that go through all of them.
     pub fn files(&self) -> Vec<String> {
         let state = self.lock();
-        let files = state.nodes.iter().filter(|(_, node)| matches!(node, Node::File(_)));
+        let files = state
+            .nodes
+            .iter()
+            .filter(|(_, node)| matches!(node, Node::File(_)));
         files.map(|(path, _)| path.clone()).collect()
     }
 
@@ -142,7 +156,9 @@ impl MemFs {
 }
 
 fn not_found() -> io::Error {
-    io::Error::from(io::ErrorKind::NotFound)
+    /// As the kernel answers, so that the text is the same.
+    const ENOENT: i32 = 2;
+    io::Error::from_raw_os_error(ENOENT)
 }
 
 impl State {
@@ -186,7 +202,11 @@ impl State {
     fn is_there(&self, resolved: &str) -> bool {
         let inside = format!("{resolved}/");
         self.nodes.contains_key(resolved)
-            || self.nodes.range(inside.clone()..).next().is_some_and(|(path, _)| path.starts_with(&inside))
+            || self
+                .nodes
+                .range(inside.clone()..)
+                .next()
+                .is_some_and(|(path, _)| path.starts_with(&inside))
     }
 }
 
@@ -206,7 +226,9 @@ impl HostFs for MemFs {
         let folder = format!("{}/", state.resolve(path)?);
         let mut names: Vec<String> = Vec::new();
         for (path, _) in state.nodes.range(folder.clone()..) {
-            let Some(rest) = path.strip_prefix(&folder) else { break };
+            let Some(rest) = path.strip_prefix(&folder) else {
+                break;
+            };
             let name = rest.split('/').next().unwrap_or(rest);
             if names.last().is_none_or(|last| last != name) {
                 names.push(name.to_owned());
@@ -224,7 +246,11 @@ impl HostFs for MemFs {
     fn canonicalize(&self, path: &str) -> io::Result<String> {
         let state = self.lock();
         let resolved = state.resolve(path)?;
-        if state.is_there(&resolved) { Ok(resolved) } else { Err(not_found()) }
+        if state.is_there(&resolved) {
+            Ok(resolved)
+        } else {
+            Err(not_found())
+        }
     }
 
     fn exists(&self, path: &str) -> bool {
@@ -238,7 +264,10 @@ impl HostFs for MemFs {
                 Some(Mount::Answers(stat)) => return Ok(*stat),
                 Some(Mount::Fails(code)) => return Err(io::Error::from_raw_os_error(*code)),
                 Some(Mount::Hangs) => {
-                    state = self.mounts_changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+                    state = self
+                        .mounts_changed
+                        .wait(state)
+                        .unwrap_or_else(PoisonError::into_inner);
                 }
                 None => return Err(not_found()),
             }
@@ -279,7 +308,10 @@ mod tests {
         let fs = MemFs::new();
         fs.write("/sys/devices/pci0/net/eth0/mtu", "1500\n");
         fs.link("/sys/class/net/eth0", "../../devices/pci0/net/eth0");
-        assert_eq!(read(&fs, "/sys/class/net/eth0/mtu").expect("through the link"), "1500\n");
+        assert_eq!(
+            read(&fs, "/sys/class/net/eth0/mtu").expect("through the link"),
+            "1500\n"
+        );
         assert_eq!(fs.list("/sys/class/net").expect("a folder"), ["eth0"]);
         assert_eq!(fs.list("/sys/class/net/eth0").expect("through the link"), ["mtu"]);
         assert_eq!(

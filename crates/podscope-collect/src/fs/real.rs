@@ -12,7 +12,7 @@ use rustc_hash::FxHashMap;
 
 use super::{HostFs, Uname, VfsStat};
 
-/// Hot files kept open at most; further ones are opened for each read.
+/// Hot files kept open at most; then all are closed, among them those of devices that are gone.
 const OPEN_FILES: usize = 512;
 
 /// Room for one read of most files below `/proc`.
@@ -37,13 +37,20 @@ impl Default for RealFs {
 impl RealFs {
     /// `proc` and `sys` are the places of procfs and sysfs, `root` that of the node's own file system.
     pub fn new(proc: impl Into<PathBuf>, sys: impl Into<PathBuf>, root: impl Into<PathBuf>) -> Self {
-        Self { proc: proc.into(), sys: sys.into(), root: root.into(), open: Mutex::default() }
+        Self {
+            proc: proc.into(),
+            sys: sys.into(),
+            root: root.into(),
+            open: Mutex::default(),
+        }
     }
 
     /// Where a path of the node lies for this process.
     fn real<'p>(&self, path: &'p str) -> Cow<'p, Path> {
         for (prefix, place) in [("/proc", &self.proc), ("/sys", &self.sys), ("", &self.root)] {
-            let Some(rest) = path.strip_prefix(prefix).filter(|rest| rest.is_empty() || rest.starts_with('/'))
+            let Some(rest) = path
+                .strip_prefix(prefix)
+                .filter(|rest| rest.is_empty() || rest.starts_with('/'))
             else {
                 continue;
             };
@@ -62,14 +69,18 @@ impl RealFs {
             return Ok((Arc::clone(file), true));
         }
         let file = Arc::new(File::open(self.real(path))?);
-        if open.len() < OPEN_FILES {
-            open.insert(path.into(), Arc::clone(&file));
+        if open.len() >= OPEN_FILES {
+            open.clear();
         }
+        open.insert(path.into(), Arc::clone(&file));
         Ok((file, false))
     }
 
     fn close(&self, path: &str) {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(path);
+        self.open
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(path);
     }
 }
 
@@ -126,9 +137,15 @@ impl HostFs for RealFs {
     fn canonicalize(&self, path: &str) -> io::Result<String> {
         let real = std::fs::canonicalize(self.real(path))?;
         for (prefix, place) in [("/proc", &self.proc), ("/sys", &self.sys), ("", &self.root)] {
-            let Ok(place) = std::fs::canonicalize(place) else { continue };
+            let Ok(place) = std::fs::canonicalize(place) else {
+                continue;
+            };
             if let Ok(rest) = real.strip_prefix(&place) {
-                return Ok(Path::new("/").join(prefix.trim_start_matches('/')).join(rest).to_string_lossy().into());
+                return Ok(Path::new("/")
+                    .join(prefix.trim_start_matches('/'))
+                    .join(rest)
+                    .to_string_lossy()
+                    .into());
             }
         }
         Ok(real.to_string_lossy().into_owned())
@@ -192,7 +209,8 @@ mod tests {
         let mut buffer = Vec::new();
         for text in ["1.0", "2.0 and more", ""] {
             std::fs::write(&file, text).expect("a writable folder");
-            fs.read_hot("/proc/loadavg", &mut buffer).expect("the file is there");
+            fs.read_hot("/proc/loadavg", &mut buffer)
+                .expect("the file is there");
             assert_eq!(buffer, text.as_bytes());
         }
     }
@@ -217,14 +235,18 @@ mod tests {
         assert_eq!(fs.real("/sys"), Path::new("/s/"));
         assert_eq!(fs.real("/procedure"), Path::new("/r/procedure"));
         assert_eq!(RealFs::default().real("/proc/stat"), Path::new("/proc/stat"));
-        assert_eq!(RealFs::default().real("/etc/os-release"), Path::new("/etc/os-release"));
+        assert_eq!(
+            RealFs::default().real("/etc/os-release"),
+            Path::new("/etc/os-release")
+        );
     }
 
     #[test]
     fn knows_this_machine() {
         let fs = RealFs::default();
         let mut buffer = Vec::new();
-        fs.read_hot("/proc/stat", &mut buffer).expect("Linux has /proc/stat");
+        fs.read_hot("/proc/stat", &mut buffer)
+            .expect("Linux has /proc/stat");
         assert!(buffer.starts_with(b"cpu"));
         assert!(fs.statvfs("/").expect("the root is mounted").blocks > 0);
         assert_eq!(fs.uname().expect("uname works").sysname, "Linux");

@@ -22,7 +22,14 @@ pub fn child_main(mut nvml: impl Nvml, stdin: impl Read, mut stdout: impl Write)
                 request.version
             )))
         };
-        write_message(&mut stdout, &Response { version: VERSION, id: request.id, result })?;
+        write_message(
+            &mut stdout,
+            &Response {
+                version: VERSION,
+                id: request.id,
+                result,
+            },
+        )?;
     }
     Ok(())
 }

@@ -19,7 +19,12 @@ pub struct DirectGpuCollector<N> {
 impl<N: Nvml> DirectGpuCollector<N> {
     /// `host_name` is the value of the label `Hostname`.
     pub fn new(nvml: N, host_name: &str) -> Self {
-        Self { nvml, known: Vec::new(), rows: GpuRows::new(host_name), problems: Problems::default() }
+        Self {
+            nvml,
+            known: Vec::new(),
+            rows: GpuRows::new(host_name),
+            problems: Problems::default(),
+        }
     }
 
     /// The GPUs it sees, for the node's inventory.
@@ -43,8 +48,11 @@ impl<N: Nvml> Collector for DirectGpuCollector<N> {
 
     fn collect(&mut self, row: &mut Row) -> Result<(), CollectError> {
         self.problems.clear();
-        let snapshot = take_snapshot(&mut self.nvml, &mut self.known)
-            .map_err(|failure| CollectError::Vendor { what: "NVML".to_owned(), reason: failure.to_string() })?;
+        let snapshot =
+            take_snapshot(&mut self.nvml, &mut self.known).map_err(|failure| CollectError::Vendor {
+                what: "NVML".to_owned(),
+                reason: failure.to_string(),
+            })?;
         self.rows.write(&snapshot, row, &mut self.problems);
         self.problems.outcome(row.is_empty())
     }

@@ -24,10 +24,10 @@ use crate::collector::Descriptor;
 pub use child::child_main;
 pub use direct::DirectGpuCollector;
 pub use parent::{Child, ExeLauncher, GpuCollector, GpuConfig, Launcher};
-pub use sim::{SimFault, SimGpu, SimGpus, SimNvml, SimState};
 pub use readings::Readings;
 pub use real::RealNvml;
 pub use rows::Inventory;
+pub use sim::{SimFault, SimGpu, SimGpus, SimNvml, SimState};
 
 /// The GPU collector, whichever way it reaches NVML.
 pub(crate) static DESCRIPTOR: Descriptor = Descriptor {
@@ -150,7 +150,9 @@ pub(crate) fn take_snapshot(
 ) -> Result<Snapshot, NvmlFailure> {
     let count = nvml.count()?;
     if count == 0 && known.is_empty() {
-        return Err(NvmlFailure::NotPresent("the NVIDIA driver is loaded and knows no GPU".to_owned()));
+        return Err(NvmlFailure::NotPresent(
+            "the NVIDIA driver is loaded and knows no GPU".to_owned(),
+        ));
     }
     let mut snapshot = Snapshot::default();
     for index in 0..count {
@@ -161,7 +163,9 @@ pub(crate) fn take_snapshot(
             },
             Err(_) if known.iter().any(|one| one.index == index) => {}
             Err(failure) => {
-                snapshot.problems.push(format!("GPU {index} does not say who it is: {failure}"));
+                snapshot
+                    .problems
+                    .push(format!("GPU {index} does not say who it is: {failure}"));
             }
         }
     }
@@ -177,11 +181,17 @@ pub(crate) fn take_snapshot(
             match nvml.mig_instances(identity.index) {
                 Ok(instances) => mig = instances,
                 Err(failure) => {
-                    snapshot.problems.push(format!("MIG instances of GPU {}: {failure}", identity.index));
+                    snapshot
+                        .problems
+                        .push(format!("MIG instances of GPU {}: {failure}", identity.index));
                 }
             }
         }
-        snapshot.gpus.push(GpuSnapshot { identity: identity.clone(), readings, mig });
+        snapshot.gpus.push(GpuSnapshot {
+            identity: identity.clone(),
+            readings,
+            mig,
+        });
     }
     snapshot.xids = nvml.xid_events();
     Ok(snapshot)

@@ -40,7 +40,12 @@ pub struct GpuConfig {
 
 impl Default for GpuConfig {
     fn default() -> Self {
-        Self { enabled: true, interval_ms: 1000, deadline_ms: 5000, restart_pause_ms: 1000 }
+        Self {
+            enabled: true,
+            interval_ms: 1000,
+            deadline_ms: 5000,
+            restart_pause_ms: 1000,
+        }
     }
 }
 
@@ -59,7 +64,9 @@ pub struct Child {
 
 impl fmt::Debug for Child {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_struct("Child").field("process", &self.process).finish_non_exhaustive()
+        out.debug_struct("Child")
+            .field("process", &self.process)
+            .finish_non_exhaustive()
     }
 }
 
@@ -85,7 +92,10 @@ impl ExeLauncher {
     ///
     /// When the program does not know its own file.
     pub fn this_program() -> io::Result<Self> {
-        Ok(Self { program: std::env::current_exe()?, arguments: vec!["nvml-child".to_owned()] })
+        Ok(Self {
+            program: std::env::current_exe()?,
+            arguments: vec!["nvml-child".to_owned()],
+        })
     }
 }
 
@@ -101,7 +111,11 @@ impl Launcher for ExeLauncher {
         let missing = || io::Error::other("the child has no pipes");
         let stdin = process.stdin.take().ok_or_else(missing)?;
         let stdout = process.stdout.take().ok_or_else(missing)?;
-        Ok(Child { stdin: Box::new(stdin), stdout: Box::new(stdout), process: Some(process) })
+        Ok(Child {
+            stdin: Box::new(stdin),
+            stdout: Box::new(stdout),
+            process: Some(process),
+        })
     }
 }
 
@@ -120,20 +134,29 @@ impl Running {
     fn new(child: Child) -> io::Result<Self> {
         let (sender, answers) = channel();
         let mut stdout = BufReader::new(child.stdout);
-        std::thread::Builder::new().name("nvml answers".to_owned()).spawn(move || {
-            loop {
-                let message = match read_message::<Response>(&mut stdout) {
-                    Ok(Some(message)) => Ok(message),
-                    Ok(None) => return,
-                    Err(error) => Err(error),
-                };
-                let last = message.is_err();
-                if sender.send(message).is_err() || last {
-                    return;
+        std::thread::Builder::new()
+            .name("nvml answers".to_owned())
+            .spawn(move || {
+                loop {
+                    let message = match read_message::<Response>(&mut stdout) {
+                        Ok(Some(message)) => Ok(message),
+                        Ok(None) => return,
+                        Err(error) => Err(error),
+                    };
+                    let last = message.is_err();
+                    if sender.send(message).is_err() || last {
+                        return;
+                    }
                 }
-            }
-        })?;
-        Ok(Self { stdin: child.stdin, answers, process: child.process, next_id: 1, pending: None, killed: false })
+            })?;
+        Ok(Self {
+            stdin: child.stdin,
+            answers,
+            process: child.process,
+            next_id: 1,
+            pending: None,
+            killed: false,
+        })
     }
 
     /// Whether the process is in uninterruptible sleep: in the driver, where a signal does not reach it.
@@ -141,7 +164,21 @@ impl Running {
         let Some(process) = &self.process else { return true };
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", process.id())).unwrap_or_default();
         // The name in parentheses may hold anything.
-        stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('D'))
+        stat.rsplit_once(") ")
+            .is_some_and(|(_, rest)| rest.starts_with('D'))
+    }
+
+    /// Kills a child that hangs elsewhere than in the driver. One kill is all that is tried.
+    fn kill_once(&mut self) {
+        if self.killed || self.is_in_driver() {
+            return;
+        }
+        self.killed = true;
+        if let Some(process) = &mut self.process
+            && let Err(error) = process.kill()
+        {
+            tracing::warn!(%error, "the child process for NVML hangs and cannot be killed");
+        }
     }
 
     /// Whether the process has ended and been reaped; a child that is no process has, once its stream ended.
@@ -155,10 +192,13 @@ impl Running {
 
 enum State {
     Running(Running),
-    /// Closed or killed, and not ended yet.
-    Ending(Running),
+    /// Given up at that time, and not ended yet.
+    Ending(Running, Instant),
     /// None runs; the next may be started at that time.
-    Down { since_failures: u32, start_at: Instant },
+    Down {
+        since_failures: u32,
+        start_at: Instant,
+    },
 }
 
 /// Reads the GPUs through a child process.
@@ -174,7 +214,9 @@ pub struct GpuCollector {
 
 impl fmt::Debug for GpuCollector {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_struct("GpuCollector").field("deadline", &self.deadline).finish_non_exhaustive()
+        out.debug_struct("GpuCollector")
+            .field("deadline", &self.deadline)
+            .finish_non_exhaustive()
     }
 }
 
@@ -191,7 +233,10 @@ impl GpuCollector {
             launcher: Box::new(launcher),
             deadline: Duration::from_millis(config.deadline_ms),
             first_pause: Duration::from_millis(config.restart_pause_ms),
-            state: State::Down { since_failures: 0, start_at: Instant::now() },
+            state: State::Down {
+                since_failures: 0,
+                start_at: Instant::now(),
+            },
             failures: 0,
             rows: GpuRows::new(host_name),
             problems: Problems::default(),
@@ -206,35 +251,56 @@ impl GpuCollector {
     /// The process id of the running child, if it is a process.
     pub fn child_id(&self) -> Option<u32> {
         match &self.state {
-            State::Running(running) | State::Ending(running) => running.process.as_ref().map(std::process::Child::id),
+            State::Running(running) | State::Ending(running, _) => {
+                running.process.as_ref().map(std::process::Child::id)
+            }
             State::Down { .. } => None,
         }
     }
 
     /// How long to wait after so many failures in a row.
     fn pause(&self, failures: u32) -> Duration {
-        self.first_pause.saturating_mul(1 << failures.saturating_sub(1).min(16)).min(LONGEST_PAUSE)
+        self.first_pause
+            .saturating_mul(1 << failures.saturating_sub(1).min(16))
+            .min(LONGEST_PAUSE)
     }
 
     /// Gives the child up: it will be replaced once it has ended and the pause is over.
     fn give_up(&mut self) {
         self.failures += 1;
-        let down = State::Down { since_failures: self.failures, start_at: Instant::now() + self.pause(self.failures) };
-        if let State::Running(running) = std::mem::replace(&mut self.state, down) {
-            self.state = State::Ending(running);
+        let down = State::Down {
+            since_failures: self.failures,
+            start_at: Instant::now() + self.pause(self.failures),
+        };
+        if let State::Running(mut running) = std::mem::replace(&mut self.state, down) {
+            // On this the child ends.
+            running.stdin = Box::new(io::sink());
+            running.pending = None;
+            self.state = State::Ending(running, Instant::now());
         }
     }
 
     /// Makes sure that a child runs.
     fn start(&mut self) -> Result<(), CollectError> {
-        if let State::Ending(running) = &mut self.state {
+        if let State::Ending(running, since) = &mut self.state {
             if !running.has_ended() {
-                return Err(vendor("the former child has not ended yet, it may be stuck in the driver"));
+                if since.elapsed() > self.deadline * DEADLINES_BEFORE_KILL {
+                    running.kill_once();
+                }
+                return Err(vendor(
+                    "the former child has not ended yet, it may be stuck in the driver",
+                ));
             }
-            self.state =
-                State::Down { since_failures: self.failures, start_at: Instant::now() + self.pause(self.failures) };
+            self.state = State::Down {
+                since_failures: self.failures,
+                start_at: Instant::now() + self.pause(self.failures),
+            };
         }
-        if let State::Down { since_failures, start_at } = &self.state {
+        if let State::Down {
+            since_failures,
+            start_at,
+        } = &self.state
+        {
             let wait = start_at.saturating_duration_since(Instant::now());
             if !wait.is_zero() {
                 return Err(vendor(&format!(
@@ -246,7 +312,10 @@ impl GpuCollector {
                 Ok(running) => self.state = State::Running(running),
                 Err(source) => {
                     self.give_up();
-                    return Err(CollectError::Read { path: "the child process for NVML".to_owned(), source });
+                    return Err(CollectError::Read {
+                        path: "the child process for NVML".to_owned(),
+                        source,
+                    });
                 }
             }
         }
@@ -260,10 +329,16 @@ impl GpuCollector {
             return Err(Miss::Error(vendor("no child process")));
         };
         if running.pending.is_none() {
-            let request = Request { version: VERSION, id: running.next_id };
+            let request = Request {
+                version: VERSION,
+                id: running.next_id,
+            };
             if let Err(source) = write_message(&mut running.stdin, &request) {
                 self.give_up();
-                return Err(Miss::Error(CollectError::Read { path: "the child process for NVML".to_owned(), source }));
+                return Err(Miss::Error(CollectError::Read {
+                    path: "the child process for NVML".to_owned(),
+                    source,
+                }));
             }
             running.pending = Some((running.next_id, Instant::now()));
             running.next_id += 1;
@@ -295,30 +370,36 @@ impl GpuCollector {
             }
             Ok(Err(source)) => {
                 self.give_up();
-                Err(Miss::Error(CollectError::Read { path: "the answer of the child process for NVML".to_owned(), source }))
+                Err(Miss::Error(CollectError::Read {
+                    path: "the answer of the child process for NVML".to_owned(),
+                    source,
+                }))
             }
             Err(RecvTimeoutError::Disconnected) => {
                 self.give_up();
-                Err(Miss::Error(vendor("its child process ended; a new one will be started")))
+                Err(Miss::Error(vendor(
+                    "its child process ended; a new one will be started",
+                )))
             }
             Err(RecvTimeoutError::Timeout) => {
                 let waited = since.elapsed();
-                if waited > self.deadline * DEADLINES_BEFORE_KILL && !running.killed && !running.is_in_driver() {
-                    running.killed = true;
-                    if let Some(process) = &mut running.process
-                        && let Err(error) = process.kill()
-                    {
-                        tracing::warn!(%error, "the child process for NVML hangs and cannot be killed");
-                    }
+                if waited > self.deadline * DEADLINES_BEFORE_KILL {
+                    running.kill_once();
                 }
-                Err(Miss::Error(CollectError::Deadline { what: "the NVIDIA driver".to_owned(), after: waited }))
+                Err(Miss::Error(CollectError::Deadline {
+                    what: "the NVIDIA driver".to_owned(),
+                    after: waited,
+                }))
             }
         }
     }
 }
 
 fn vendor(reason: &str) -> CollectError {
-    CollectError::Vendor { what: "NVML".to_owned(), reason: reason.to_owned() }
+    CollectError::Vendor {
+        what: "NVML".to_owned(),
+        reason: reason.to_owned(),
+    }
 }
 
 impl Collector for GpuCollector {
@@ -358,12 +439,24 @@ impl Drop for GpuCollector {
     /// Closes the child's standard input, on which it ends, and reaps it if it is quick; one that is stuck in the driver
     /// is not waited for.
     fn drop(&mut self) {
-        let down = State::Down { since_failures: 0, start_at: Instant::now() };
-        if let State::Running(running) | State::Ending(running) = std::mem::replace(&mut self.state, down) {
-            let Running { stdin, answers, process, .. } = running;
+        let down = State::Down {
+            since_failures: 0,
+            start_at: Instant::now(),
+        };
+        if let State::Running(running) | State::Ending(running, _) = std::mem::replace(&mut self.state, down)
+        {
+            let Running {
+                stdin,
+                answers,
+                process,
+                ..
+            } = running;
             drop(stdin);
             // The stream ends with the child.
-            let ended = matches!(answers.recv_timeout(Duration::from_millis(500)), Err(RecvTimeoutError::Disconnected));
+            let ended = matches!(
+                answers.recv_timeout(Duration::from_millis(500)),
+                Err(RecvTimeoutError::Disconnected)
+            );
             if let Some(mut process) = process
                 && ended
                 && let Err(error) = process.wait()

@@ -5,8 +5,8 @@
 
 use std::io::{self, BufRead, Write};
 
-use serde::{Deserialize, Serialize};
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use super::{NvmlFailure, Snapshot};
 
@@ -48,7 +48,10 @@ pub(super) fn read_message<M: DeserializeOwned>(reader: &mut dyn BufRead) -> io:
         return Ok(None);
     }
     if line.last() != Some(&b'\n') {
-        return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the message is cut off"));
+        return Err(io::Error::new(
+            io::ErrorKind::UnexpectedEof,
+            "the message is cut off",
+        ));
     }
     Ok(Some(serde_json::from_slice(&line)?))
 }
@@ -60,19 +63,35 @@ mod tests {
 
     #[test]
     fn messages_survive_the_pipe() {
-        let gpu = |readings| GpuSnapshot { identity: GpuIdentity::default(), readings, mig: Vec::new() };
+        let gpu = |readings| GpuSnapshot {
+            identity: GpuIdentity::default(),
+            readings,
+            mig: Vec::new(),
+        };
         let snapshot = Snapshot {
             gpus: vec![
-                gpu(Ok(Readings { gpu_util: Some(97.0), ..Readings::default() })),
+                gpu(Ok(Readings {
+                    gpu_util: Some(97.0),
+                    ..Readings::default()
+                })),
                 gpu(Err(NvmlFailure::GpuLost)),
             ],
             xids: None,
             problems: vec!["one\nof two lines".to_owned()],
         };
         let mut pipe = Vec::new();
-        write_message(&mut pipe, &Response { version: VERSION, id: 7, result: Ok(snapshot.clone()) })
-            .expect("memory is writable");
-        let read: Response = read_message(&mut pipe.as_slice()).expect("own output").expect("one message");
+        write_message(
+            &mut pipe,
+            &Response {
+                version: VERSION,
+                id: 7,
+                result: Ok(snapshot.clone()),
+            },
+        )
+        .expect("memory is writable");
+        let read: Response = read_message(&mut pipe.as_slice())
+            .expect("own output")
+            .expect("one message");
         assert_eq!(read.result, Ok(snapshot));
     }
 
@@ -80,6 +99,10 @@ mod tests {
     fn garbage_and_a_cut_message_are_errors() {
         assert!(read_message::<Response>(&mut b"{oops}\n".as_slice()).is_err());
         assert!(read_message::<Response>(&mut b"{\"version\":1".as_slice()).is_err());
-        assert!(read_message::<Response>(&mut b"".as_slice()).expect("the end").is_none());
+        assert!(
+            read_message::<Response>(&mut b"".as_slice())
+                .expect("the end")
+                .is_none()
+        );
     }
 }

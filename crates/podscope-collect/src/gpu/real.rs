@@ -77,7 +77,9 @@ struct OneGpu {
 
 impl fmt::Debug for RealNvml {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_struct("RealNvml").field("loaded", &self.library.is_some()).finish_non_exhaustive()
+        out.debug_struct("RealNvml")
+            .field("loaded", &self.library.is_some())
+            .finish_non_exhaustive()
     }
 }
 
@@ -110,7 +112,10 @@ fn number<T: Into<f64>>(result: Result<T, NvmlError>) -> Result<Option<f64>, Nvm
 /// The values of a batch, in its order; a field the driver does not know costs no other.
 fn fields<const N: usize>(device: &Device<'_>, ids: &[FieldId; N]) -> Result<[Option<f64>; N], NvmlFailure> {
     let mut values = [None; N];
-    for (value, sample) in values.iter_mut().zip(reading(device.field_values_for(ids))?.into_iter().flatten()) {
+    for (value, sample) in values
+        .iter_mut()
+        .zip(reading(device.field_values_for(ids))?.into_iter().flatten())
+    {
         let Some(sample) = reading(sample)? else { continue };
         *value = reading(sample.value)?.map(|value| match value {
             SampleValue::F64(value) => value,
@@ -150,19 +155,27 @@ impl RealNvml {
     }
 
     fn device(&mut self, index: u32) -> Result<Device<'static>, NvmlFailure> {
-        self.library()?.device_by_index(index).map_err(|error| failure(&error))
+        self.library()?
+            .device_by_index(index)
+            .map_err(|error| failure(&error))
     }
 
     /// Registers every GPU for XID events. A set is lost when a GPU refuses, so that one is left out the next time.
     fn watch(&mut self) -> Events {
-        let Ok(library) = self.library() else { return Events::NotAsked };
+        let Ok(library) = self.library() else {
+            return Events::NotAsked;
+        };
         let count = library.device_count().unwrap_or(0);
         let mut refused = vec![false; count as usize];
         'anew: loop {
-            let Ok(mut set) = library.create_event_set() else { return Events::NotSupported };
+            let Ok(mut set) = library.create_event_set() else {
+                return Events::NotSupported;
+            };
             let mut watched = 0;
             for index in 0..count {
-                let Ok(device) = library.device_by_index(index) else { continue };
+                let Ok(device) = library.device_by_index(index) else {
+                    continue;
+                };
                 let supported = device.supported_event_types().unwrap_or(EventTypes::empty());
                 if refused[index as usize] || !supported.contains(EventTypes::CRITICAL_XID_ERROR) {
                     continue;
@@ -178,7 +191,11 @@ impl RealNvml {
                     }
                 }
             }
-            return if watched > 0 { Events::Watched(set) } else { Events::NotSupported };
+            return if watched > 0 {
+                Events::Watched(set)
+            } else {
+                Events::NotSupported
+            };
         }
     }
 }
@@ -250,9 +267,9 @@ impl Nvml for RealNvml {
     /// apart, is not in `nvml-wrapper`.
     fn mig_instances(&mut self, index: u32) -> Result<Vec<MigInstance>, NvmlFailure> {
         match reading(self.device(index)?.mig_mode())? {
-            Some(mode) if mode.current != 0 => {
-                Err(NvmlFailure::Failed("the GPU is in MIG mode, whose instances are not read".to_owned()))
-            }
+            Some(mode) if mode.current != 0 => Err(NvmlFailure::Failed(
+                "the GPU is in MIG mode, whose instances are not read".to_owned(),
+            )),
             _ => Ok(Vec::new()),
         }
     }
@@ -261,7 +278,9 @@ impl Nvml for RealNvml {
         if matches!(self.events, Events::NotAsked) {
             self.events = self.watch();
         }
-        let Events::Watched(set) = &self.events else { return None };
+        let Events::Watched(set) = &self.events else {
+            return None;
+        };
         let mut events = Vec::new();
         // The first error is that there is no further event.
         while let Ok(event) = set.wait(0) {
@@ -311,8 +330,14 @@ mod tests {
     #[test]
     fn errors_of_the_library_become_the_three_states() {
         assert_eq!(failure(&NvmlError::GpuLost), NvmlFailure::GpuLost);
-        assert!(matches!(failure(&NvmlError::DriverNotLoaded), NvmlFailure::NotPresent(_)));
-        assert!(matches!(failure(&NvmlError::NoPermission), NvmlFailure::Failed(_)));
+        assert!(matches!(
+            failure(&NvmlError::DriverNotLoaded),
+            NvmlFailure::NotPresent(_)
+        ));
+        assert!(matches!(
+            failure(&NvmlError::NoPermission),
+            NvmlFailure::Failed(_)
+        ));
         assert_eq!(reading::<u32>(Err(NvmlError::NotSupported)), Ok(None));
         assert_eq!(reading::<u32>(Err(NvmlError::GpuLost)), Err(NvmlFailure::GpuLost));
     }

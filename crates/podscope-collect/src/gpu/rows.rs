@@ -26,7 +26,10 @@ impl Inventory {
     fn update(&self, gpus: &[GpuSnapshot]) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let same = known.len() == gpus.len()
-            && known.iter().zip(gpus).all(|(one, gpu)| one.uuid == gpu.identity.uuid && one.index == gpu.identity.index);
+            && known
+                .iter()
+                .zip(gpus)
+                .all(|(one, gpu)| one.uuid == gpu.identity.uuid && one.index == gpu.identity.index);
         if !same {
             *known = gpus.iter().map(|gpu| info(&gpu.identity)).collect();
         }
@@ -53,7 +56,11 @@ pub(super) struct GpuRows {
 
 impl GpuRows {
     pub(super) fn new(host_name: &str) -> Self {
-        Self { host_name: host_name.to_owned(), inventory: Inventory::default(), xids: BTreeMap::new() }
+        Self {
+            host_name: host_name.to_owned(),
+            inventory: Inventory::default(),
+            xids: BTreeMap::new(),
+        }
     }
 
     pub(super) fn inventory(&self) -> Inventory {
@@ -76,7 +83,10 @@ impl GpuRows {
     pub(super) fn write(&mut self, snapshot: &Snapshot, row: &mut Row, problems: &mut Problems) {
         self.absorb(snapshot);
         for problem in &snapshot.problems {
-            problems.push(CollectError::Vendor { what: "NVML".to_owned(), reason: problem.clone() });
+            problems.push(CollectError::Vendor {
+                what: "NVML".to_owned(),
+                reason: problem.clone(),
+            });
         }
         for gpu in &snapshot.gpus {
             self.gpu(gpu, snapshot.xids.is_some(), row, problems);
@@ -100,11 +110,19 @@ impl GpuRows {
             ("xid", ""),
         ];
         let readable = snapshot.readings.is_ok();
-        row.set(&gpu::PODSCOPE_GPU_READABLE, &labels, f64::from(u8::from(readable)));
+        row.set(
+            &gpu::PODSCOPE_GPU_READABLE,
+            &labels,
+            f64::from(u8::from(readable)),
+        );
         // The driver reports XID errors of a lost GPU too: most of all then they are wanted.
         let seen = self.xids.get(&identity.uuid);
         if xids_told {
-            row.set(&gpu::DCGM_FI_DEV_XID_ERRORS, &labels, seen.map_or(0.0, |(last, _)| *last as f64));
+            row.set(
+                &gpu::DCGM_FI_DEV_XID_ERRORS,
+                &labels,
+                seen.map_or(0.0, |(last, _)| *last as f64),
+            );
         }
         for (xid, count) in seen.iter().flat_map(|(_, counts)| counts) {
             let number = xid.to_string();

@@ -41,7 +41,10 @@ impl SimState {
     /// Lets the driver report an XID error of a GPU.
     pub fn raise_xid(&mut self, gpu: usize, xid: u64) {
         if let Some(gpu) = self.gpus.get(gpu) {
-            self.xids.push_back(XidEvent { uuid: gpu.identity.uuid.clone(), xid });
+            self.xids.push_back(XidEvent {
+                uuid: gpu.identity.uuid.clone(),
+                xid,
+            });
         }
     }
 }
@@ -99,7 +102,11 @@ fn idle_gpu(index: u32, model: &str, seed: u64) -> SimGpu {
     SimGpu {
         identity: GpuIdentity {
             index,
-            uuid: format!("GPU-{:08x}-{:04x}-4{index:03x}-8000-{seed:012x}", seed >> 16, seed & 0xffff),
+            uuid: format!(
+                "GPU-{:08x}-{:04x}-4{index:03x}-8000-{seed:012x}",
+                seed >> 16,
+                seed & 0xffff
+            ),
             pci_bus_id: format!("00000000:{:02X}:00.0", 0x0a + index * 0x10),
             model: model.to_owned(),
         },
@@ -150,7 +157,12 @@ impl SimNvml {
     fn state(&self) -> MutexGuard<'_, SimState> {
         let mut state = self.0.lock();
         while state.hang || state.gpus.iter().any(|gpu| gpu.faults.contains(&SimFault::Hang)) {
-            state = self.0.0.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = self
+                .0
+                .0
+                .changed
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
         }
         state
     }

@@ -45,7 +45,10 @@ pub(crate) struct ConnTrack {
 
 impl ConnTrack {
     pub(crate) fn new(fs: Arc<dyn HostFs>) -> Self {
-        Self { reader: Reader::new(fs), problems: Problems::default() }
+        Self {
+            reader: Reader::new(fs),
+            problems: Problems::default(),
+        }
     }
 }
 
@@ -64,8 +67,10 @@ impl Collector for ConnTrack {
 
     fn collect(&mut self, row: &mut Row) -> Result<(), CollectError> {
         self.problems.clear();
-        let gauges =
-            [(COUNT, &host::NODE_NF_CONNTRACK_ENTRIES), (MAX, &host::NODE_NF_CONNTRACK_ENTRIES_LIMIT)];
+        let gauges = [
+            (COUNT, &host::NODE_NF_CONNTRACK_ENTRIES),
+            (MAX, &host::NODE_NF_CONNTRACK_ENTRIES_LIMIT),
+        ];
         for (path, def) in gauges {
             let value = self.reader.hot(path).and_then(Text::only).and_then(|line| {
                 let count = line.count(Some(line.text), "a count")?;

@@ -45,7 +45,12 @@ struct OneCpu {
 
 impl Cpu {
     pub(crate) fn new(fs: Arc<dyn HostFs>) -> Self {
-        Self { reader: Reader::new(fs), collections: 0, cpus: Vec::new(), isolated: Vec::new() }
+        Self {
+            reader: Reader::new(fs),
+            collections: 0,
+            cpus: Vec::new(),
+            isolated: Vec::new(),
+        }
     }
 
     fn list(&mut self) {
@@ -61,8 +66,11 @@ impl Cpu {
                 let text = self.reader.value(&format!("{folder}/topology/{file}"))?;
                 text.parse::<u64>().ok().map(|id| id.to_string())
             };
-            let mut cpu =
-                OneCpu { number: number.to_owned(), online: format!("{folder}/online"), ..OneCpu::default() };
+            let mut cpu = OneCpu {
+                number: number.to_owned(),
+                online: format!("{folder}/online"),
+                ..OneCpu::default()
+            };
             if let (Some(package), Some(core)) = (topology("physical_package_id"), topology("core_id")) {
                 if cores.insert((package.clone(), core.clone())) {
                     cpu.core_throttles = Some(format!("{folder}/thermal_throttle/core_throttle_count"));
@@ -102,7 +110,9 @@ impl Collector for Cpu {
         let mut row = Row::new();
         match self.collect(&mut row) {
             Ok(()) if !row.is_empty() => Support::Present,
-            _ => Support::NotPresent(format!("neither throttling nor hotplug nor isolation in {FOLDER}")),
+            _ => Support::NotPresent(format!(
+                "neither throttling nor hotplug nor isolation in {FOLDER}"
+            )),
         }
     }
 
@@ -112,10 +122,17 @@ impl Collector for Cpu {
         }
         self.collections = self.collections.wrapping_add(1);
         // A first CPU that cannot be taken out means, to node_exporter, that none is told; the same here.
-        let hotplug = self.cpus.first().is_some_and(|cpu| self.reader.value(&cpu.online).is_some());
+        let hotplug = self
+            .cpus
+            .first()
+            .is_some_and(|cpu| self.reader.value(&cpu.online).is_some());
         for cpu in &self.cpus {
             if hotplug && let Some(online) = self.reader.value(&cpu.online) {
-                row.set(&host::NODE_CPU_ONLINE, &[("cpu", &cpu.number)], f64::from(u8::from(online == "1")));
+                row.set(
+                    &host::NODE_CPU_ONLINE,
+                    &[("cpu", &cpu.number)],
+                    f64::from(u8::from(online == "1")),
+                );
             }
             let mut count = |path: &Option<String>| self.reader.value(path.as_deref()?)?.parse::<u64>().ok();
             if let Some(count) = count(&cpu.core_throttles) {
@@ -123,7 +140,11 @@ impl Collector for Cpu {
                 row.set(&host::NODE_CPU_CORE_THROTTLES_TOTAL, &labels, count as f64);
             }
             if let Some(count) = count(&cpu.package_throttles) {
-                row.set(&host::NODE_CPU_PACKAGE_THROTTLES_TOTAL, &[("package", &cpu.package)], count as f64);
+                row.set(
+                    &host::NODE_CPU_PACKAGE_THROTTLES_TOTAL,
+                    &[("package", &cpu.package)],
+                    count as f64,
+                );
             }
         }
         for number in &self.isolated {

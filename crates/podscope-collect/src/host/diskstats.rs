@@ -184,7 +184,8 @@ impl Collector for DiskStats {
                 Ok(Some((device, numbers))) => {
                     let known = self.disks.get(device).is_some_and(|disk| disk.numbers == numbers);
                     if !known {
-                        self.disks.insert(device.to_owned(), ask(&mut self.sysfs, device, numbers));
+                        self.disks
+                            .insert(device.to_owned(), ask(&mut self.sysfs, device, numbers));
                     }
                     if let Some(disk) = self.disks.get(device) {
                         disk.write(device, row);

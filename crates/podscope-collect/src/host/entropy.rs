@@ -30,7 +30,10 @@ pub(crate) struct Entropy {
 
 impl Entropy {
     pub(crate) fn new(fs: Arc<dyn HostFs>) -> Self {
-        Self { reader: Reader::new(fs), problems: Problems::default() }
+        Self {
+            reader: Reader::new(fs),
+            problems: Problems::default(),
+        }
     }
 }
 
@@ -49,8 +52,10 @@ impl Collector for Entropy {
 
     fn collect(&mut self, row: &mut Row) -> Result<(), CollectError> {
         self.problems.clear();
-        let gauges =
-            [(AVAILABLE, &host::NODE_ENTROPY_AVAILABLE_BITS), (POOL_SIZE, &host::NODE_ENTROPY_POOL_SIZE_BITS)];
+        let gauges = [
+            (AVAILABLE, &host::NODE_ENTROPY_AVAILABLE_BITS),
+            (POOL_SIZE, &host::NODE_ENTROPY_POOL_SIZE_BITS),
+        ];
         for (path, def) in gauges {
             let value = self.reader.hot(path).and_then(Text::only).and_then(|line| {
                 let bits = line.count(Some(line.text), "a number of bits")?;

@@ -66,16 +66,21 @@ impl Asker {
     fn start(fs: Arc<dyn HostFs>, hanging: Arc<Mutex<FxHashSet<String>>>) -> std::io::Result<Self> {
         let (questions, asked) = channel::<String>();
         let (answer, answers) = channel();
-        std::thread::Builder::new().name("statfs".to_owned()).spawn(move || {
-            for path in asked {
-                let stat = fs.statvfs(&path);
-                // Nobody waits any more: this mount had been marked as hanging, and now is not.
-                if answer.send(stat).is_err() {
-                    hanging.lock().unwrap_or_else(PoisonError::into_inner).remove(&path);
-                    return;
+        std::thread::Builder::new()
+            .name("statfs".to_owned())
+            .spawn(move || {
+                for path in asked {
+                    let awaited = answer.send(fs.statvfs(&path)).is_ok();
+                    // Whether or not it was marked: the mark may have been set while the answer was on its way.
+                    hanging
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .remove(&path);
+                    if !awaited {
+                        return;
+                    }
                 }
-            }
-        })?;
+            })?;
         Ok(Self { questions, answers })
     }
 }
@@ -96,7 +101,12 @@ impl FileSystem {
 
     /// Asks for one mount; `None` when it does not answer.
     fn ask(&mut self, path: &str) -> Option<Answer> {
-        if self.hanging.lock().unwrap_or_else(PoisonError::into_inner).contains(path) {
+        if self
+            .hanging
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .contains(path)
+        {
             return None;
         }
         if self.asker.is_none() {
@@ -115,7 +125,7 @@ impl FileSystem {
             }
             Err(RecvTimeoutError::Timeout) => {
                 let mut hanging = self.hanging.lock().unwrap_or_else(PoisonError::into_inner);
-                // The answer may have come between the timeout and the lock; after it, the thread takes the mark away.
+                // An answer that comes after this look takes the mark away again.
                 if let Ok(answer) = asker.answers.try_recv() {
                     return Some(answer);
                 }
@@ -143,10 +153,15 @@ impl Collector for FileSystem {
     fn collect(&mut self, row: &mut Row) -> Result<(), CollectError> {
         self.problems.clear();
         self.mounts.clear();
-        let path = if self.reader.fs.exists(MOUNTS[0]) { MOUNTS[0] } else { MOUNTS[1] };
+        let path = if self.reader.fs.exists(MOUNTS[0]) {
+            MOUNTS[0]
+        } else {
+            MOUNTS[1]
+        };
         read_mounts(self.reader.cold(path)?, &mut self.mounts, &mut self.problems);
         let (mount_points, types) = (&self.mount_point_exclude, &self.type_exclude);
-        self.mounts.retain(|mount| !mount_points.matches(&mount.path) && !types.matches(&mount.fs_type));
+        self.mounts
+            .retain(|mount| !mount_points.matches(&mount.path) && !types.matches(&mount.fs_type));
         let mounts = std::mem::take(&mut self.mounts);
         for mount in &mounts {
             let answer = self.ask(&mount.path);
@@ -173,13 +188,33 @@ fn write(mount: &MountPoint, answer: Option<Answer>, row: &mut Row) {
         ("fstype", mount.fs_type.as_str()),
         ("device_error", error.as_str()),
     ];
-    row.set(&host::NODE_FILESYSTEM_DEVICE_ERROR, &labels, f64::from(u8::from(!error.is_empty())));
-    row.set(&host::NODE_FILESYSTEM_READONLY, &labels, f64::from(u8::from(mount.read_only)));
+    row.set(
+        &host::NODE_FILESYSTEM_DEVICE_ERROR,
+        &labels,
+        f64::from(u8::from(!error.is_empty())),
+    );
+    row.set(
+        &host::NODE_FILESYSTEM_READONLY,
+        &labels,
+        f64::from(u8::from(mount.read_only)),
+    );
     let Some(Ok(stat)) = answer else { return };
     let block = stat.block_size as f64;
-    row.set(&host::NODE_FILESYSTEM_SIZE_BYTES, &labels, stat.blocks as f64 * block);
-    row.set(&host::NODE_FILESYSTEM_FREE_BYTES, &labels, stat.blocks_free as f64 * block);
-    row.set(&host::NODE_FILESYSTEM_AVAIL_BYTES, &labels, stat.blocks_available as f64 * block);
+    row.set(
+        &host::NODE_FILESYSTEM_SIZE_BYTES,
+        &labels,
+        stat.blocks as f64 * block,
+    );
+    row.set(
+        &host::NODE_FILESYSTEM_FREE_BYTES,
+        &labels,
+        stat.blocks_free as f64 * block,
+    );
+    row.set(
+        &host::NODE_FILESYSTEM_AVAIL_BYTES,
+        &labels,
+        stat.blocks_available as f64 * block,
+    );
     row.set(&host::NODE_FILESYSTEM_FILES, &labels, stat.files as f64);
     row.set(&host::NODE_FILESYSTEM_FILES_FREE, &labels, stat.files_free as f64);
     let labels = [
@@ -207,7 +242,10 @@ fn read_mounts(text: Text<'_>, mounts: &mut Vec<MountPoint>, problems: &mut Prob
     for line in text.lines() {
         match line.and_then(mount_point) {
             // Mounted twice at one place: the kernel answers for the uppermost, of which there is one row.
-            Ok(mount) if mounts.iter().any(|one| one.path == mount.path && one.device == mount.device) => {}
+            Ok(mount)
+                if mounts
+                    .iter()
+                    .any(|one| one.path == mount.path && one.device == mount.device) => {}
             Ok(mount) => mounts.push(mount),
             Err(problem) => problems.push(problem),
         }
@@ -220,7 +258,10 @@ fn mount_point(line: Line<'_>) -> Result<MountPoint, CollectError> {
     let malformed = || line.expected("a mount as in proc_pid_mountinfo(5)");
     let (mount, file_system) = line.text.split_once(" - ").ok_or_else(malformed)?;
     let mut fields = mount.split_ascii_whitespace();
-    let (major, minor) = fields.nth(2).and_then(|pair| pair.split_once(':')).ok_or_else(malformed)?;
+    let (major, minor) = fields
+        .nth(2)
+        .and_then(|pair| pair.split_once(':'))
+        .ok_or_else(malformed)?;
     line.count(Some(major), "a device number")?;
     line.count(Some(minor), "a device number")?;
     let path = fields.nth(1).ok_or_else(malformed)?;
@@ -255,11 +296,21 @@ mod tests {
     fn machine() -> (Arc<MemFs>, FileSystem) {
         let fs = Arc::new(MemFs::new());
         fs.write("/proc/1/mountinfo", MOUNTINFO);
-        let stat = VfsStat { block_size: 4096, blocks: 100, blocks_free: 50, blocks_available: 40, files: 9, files_free: 8 };
+        let stat = VfsStat {
+            block_size: 4096,
+            blocks: 100,
+            blocks_free: 50,
+            blocks_available: 40,
+            files: 9,
+            files_free: 8,
+        };
         for path in ["/", "/mnt/my share", "/data"] {
             fs.set_mount(path, Mount::Answers(stat));
         }
-        let config = HostConfig { filesystem_timeout_ms: 50, ..HostConfig::default() };
+        let config = HostConfig {
+            filesystem_timeout_ms: 50,
+            ..HostConfig::default()
+        };
         let collector = FileSystem::new(Arc::clone(&fs) as Arc<dyn HostFs>, &config);
         (fs, collector)
     }
@@ -267,11 +318,16 @@ mod tests {
     fn collect(collector: &mut FileSystem) -> Vec<String> {
         let mut row = Row::new();
         collector.collect(&mut row).expect("there are mounts");
-        row.samples().map(|(column, value)| format!("{} {value}", column.labels)).collect()
+        row.samples()
+            .map(|(column, value)| format!("{} {value}", column.labels))
+            .collect()
     }
 
     fn errors(samples: &[String]) -> Vec<&String> {
-        samples.iter().filter(|sample| sample.starts_with("node_filesystem_device_error") && sample.ends_with(" 1")).collect()
+        samples
+            .iter()
+            .filter(|sample| sample.starts_with("node_filesystem_device_error") && sample.ends_with(" 1"))
+            .collect()
     }
 
     #[test]
@@ -281,9 +337,17 @@ mod tests {
         let samples = collect(&mut collector);
         assert_eq!(
             errors(&samples),
-            [r#"node_filesystem_device_error{device="server:/export",device_error="mountpoint timeout",fstype="nfs4",mountpoint="/mnt/my share"} 1"#]
+            [
+                r#"node_filesystem_device_error{device="server:/export",device_error="mountpoint timeout",fstype="nfs4",mountpoint="/mnt/my share"} 1"#
+            ]
         );
-        assert_eq!(samples.iter().filter(|sample| sample.starts_with("node_filesystem_size_bytes")).count(), 2);
+        assert_eq!(
+            samples
+                .iter()
+                .filter(|sample| sample.starts_with("node_filesystem_size_bytes"))
+                .count(),
+            2
+        );
         // A second collection does not wait for it again, nor start a second call.
         let collected = collect(&mut collector);
         assert_eq!(errors(&collected).len(), 1);
@@ -292,7 +356,10 @@ mod tests {
         fs.set_mount("/mnt/my share", Mount::Answers(VfsStat::default()));
         let deadline = Instant::now() + Duration::from_secs(10);
         while !collector.hanging.lock().expect("not poisoned").is_empty() {
-            assert!(Instant::now() < deadline, "the mount answered and is still marked");
+            assert!(
+                Instant::now() < deadline,
+                "the mount answered and is still marked"
+            );
             std::thread::yield_now();
         }
         assert!(errors(&collect(&mut collector)).is_empty());
@@ -305,16 +372,28 @@ mod tests {
         fs.set_mount("/", Mount::Fails(116));
         let samples = collect(&mut collector);
         let errors = errors(&samples);
-        assert!(errors[0].contains(r#"device_error="stale NFS file handle""#), "{errors:?}");
-        assert!(errors[1].contains(r#"device_error="permission denied""#), "{errors:?}");
+        assert!(
+            errors[0].contains(r#"device_error="stale NFS file handle""#),
+            "{errors:?}"
+        );
+        assert!(
+            errors[1].contains(r#"device_error="permission denied""#),
+            "{errors:?}"
+        );
     }
 
     #[test]
     fn read_only_comes_from_the_mount_or_from_the_file_system() {
         let (fs, mut collector) = machine();
-        fs.write("/proc/1/mountinfo", MOUNTINFO.replace("ext4 /dev/vda rw", "ext4 /dev/vda rw,emergency_ro"));
+        fs.write(
+            "/proc/1/mountinfo",
+            MOUNTINFO.replace("ext4 /dev/vda rw", "ext4 /dev/vda rw,emergency_ro"),
+        );
         let read_only = |samples: &[String]| {
-            samples.iter().filter(|sample| sample.starts_with("node_filesystem_readonly") && sample.ends_with(" 1")).count()
+            samples
+                .iter()
+                .filter(|sample| sample.starts_with("node_filesystem_readonly") && sample.ends_with(" 1"))
+                .count()
         };
         assert_eq!(read_only(&collect(&mut collector)), 2);
     }
@@ -325,6 +404,11 @@ mod tests {
         fs.write("/proc/1/mountinfo", format!("oops\n{MOUNTINFO}"));
         assert!(!collect(&mut collector).is_empty());
         let problems = collector.take_problems();
-        assert!(problems[0].to_string().starts_with("/proc/1/mountinfo:1: a mount as in"), "{problems:?}");
+        assert!(
+            problems[0]
+                .to_string()
+                .starts_with("/proc/1/mountinfo:1: a mount as in"),
+            "{problems:?}"
+        );
     }
 }

@@ -34,14 +34,39 @@ const SENSORS: &[(&str, &str, &MetricDef, f64)] = &[
     ("temp", "max_hyst", &host::NODE_HWMON_TEMP_MAX_HYST_CELSIUS, MILLI),
     ("temp", "min", &host::NODE_HWMON_TEMP_MIN_CELSIUS, MILLI),
     ("temp", "crit", &host::NODE_HWMON_TEMP_CRIT_CELSIUS, MILLI),
-    ("temp", "crit_hyst", &host::NODE_HWMON_TEMP_CRIT_HYST_CELSIUS, MILLI),
-    ("temp", "emergency", &host::NODE_HWMON_TEMP_EMERGENCY_CELSIUS, MILLI),
+    (
+        "temp",
+        "crit_hyst",
+        &host::NODE_HWMON_TEMP_CRIT_HYST_CELSIUS,
+        MILLI,
+    ),
+    (
+        "temp",
+        "emergency",
+        &host::NODE_HWMON_TEMP_EMERGENCY_CELSIUS,
+        MILLI,
+    ),
     ("temp", "lcrit", &host::NODE_HWMON_TEMP_LCRIT_CELSIUS, MILLI),
     ("temp", "highest", &host::NODE_HWMON_TEMP_HIGHEST_CELSIUS, MILLI),
     ("temp", "lowest", &host::NODE_HWMON_TEMP_LOWEST_CELSIUS, MILLI),
-    ("temp", "crit_alarm", &host::NODE_HWMON_TEMP_CRIT_ALARM_CELSIUS, MILLI),
-    ("temp", "max_alarm", &host::NODE_HWMON_TEMP_MAX_ALARM_CELSIUS, MILLI),
-    ("temp", "min_alarm", &host::NODE_HWMON_TEMP_MIN_ALARM_CELSIUS, MILLI),
+    (
+        "temp",
+        "crit_alarm",
+        &host::NODE_HWMON_TEMP_CRIT_ALARM_CELSIUS,
+        MILLI,
+    ),
+    (
+        "temp",
+        "max_alarm",
+        &host::NODE_HWMON_TEMP_MAX_ALARM_CELSIUS,
+        MILLI,
+    ),
+    (
+        "temp",
+        "min_alarm",
+        &host::NODE_HWMON_TEMP_MIN_ALARM_CELSIUS,
+        MILLI,
+    ),
     ("temp", "alarm", &host::NODE_HWMON_TEMP_ALARM, 1.0),
     ("temp", "fault", &host::NODE_HWMON_TEMP_FAULT, 1.0),
     ("fan", "input", &host::NODE_HWMON_FAN_RPM, 1.0),
@@ -59,6 +84,22 @@ const SENSORS: &[(&str, &str, &MetricDef, f64)] = &[
     ("power", "average", &host::NODE_HWMON_POWER_AVERAGE_WATT, MICRO),
     ("power", "cap", &host::NODE_HWMON_POWER_CAP_WATT, MICRO),
     ("energy", "input", &host::NODE_HWMON_ENERGY_JOULE_TOTAL, MICRO),
+];
+
+/// The kinds of sensors whose names are told.
+const KINDS: [&str; 12] = [
+    "cpu",
+    "curr",
+    "energy",
+    "fan",
+    "freq",
+    "humidity",
+    "in",
+    "intrusion",
+    "power",
+    "pwm",
+    "temp",
+    "vrm",
 ];
 
 /// Collections after which chips and sensors are listed again.
@@ -92,7 +133,11 @@ struct Sensor {
 
 impl HwMon {
     pub(crate) fn new(fs: Arc<dyn HostFs>) -> Self {
-        Self { reader: Reader::new(fs), collections: 0, chips: Vec::new() }
+        Self {
+            reader: Reader::new(fs),
+            collections: 0,
+            chips: Vec::new(),
+        }
     }
 
     fn list(&mut self) {
@@ -103,8 +148,14 @@ impl HwMon {
         let mut name_uses: BTreeMap<(String, String), usize> = BTreeMap::new();
         for folder in folders {
             let path = format!("{FOLDER}/{folder}");
-            let name = self.reader.value(&format!("{path}/name")).unwrap_or("").to_owned();
-            let Some(base) = self.base_label(&path, &folder, &name) else { continue };
+            let name = self
+                .reader
+                .value(&format!("{path}/name"))
+                .unwrap_or("")
+                .to_owned();
+            let Some(base) = self.base_label(&path, &folder, &name) else {
+                continue;
+            };
             *uses.entry(base.clone()).or_default() += 1;
             *name_uses.entry((base.clone(), name.clone())).or_default() += 1;
             entries.push((folder, path, base, name));
@@ -113,12 +164,23 @@ impl HwMon {
             // Two chips of one device: told apart by name, else by number.
             let mut label = base.clone();
             if uses.get(&base).is_some_and(|uses| *uses > 1) {
-                let unique = name_uses.get(&(base, name.clone())).is_some_and(|uses| *uses == 1);
+                let unique = name_uses
+                    .get(&(base, name.clone()))
+                    .is_some_and(|uses| *uses == 1);
                 let suffix = clean(&name);
-                let suffix = if unique && !suffix.is_empty() { suffix } else { clean(&folder) };
+                let suffix = if unique && !suffix.is_empty() {
+                    suffix
+                } else {
+                    clean(&folder)
+                };
                 label = format!("{label}_{suffix}");
             }
-            let mut chip = Chip { label, name: clean(&name), sensors: Vec::new(), names: Vec::new() };
+            let mut chip = Chip {
+                label,
+                name: clean(&name),
+                sensors: Vec::new(),
+                names: Vec::new(),
+            };
             self.sensors(&path, &mut chip);
             // Drivers before Linux 3.x put the files there.
             self.sensors(&format!("{path}/device"), &mut chip);
@@ -133,26 +195,41 @@ impl HwMon {
             let device = parts.next().unwrap_or_default();
             let kind = parts.next().unwrap_or_default();
             if !device.is_empty() {
-                return Some(if kind.is_empty() { device } else { format!("{kind}_{device}") });
+                return Some(if kind.is_empty() {
+                    device
+                } else {
+                    format!("{kind}_{device}")
+                });
             }
         }
-        [clean(name), clean(folder)].into_iter().find(|label| !label.is_empty())
+        [clean(name), clean(folder)]
+            .into_iter()
+            .find(|label| !label.is_empty())
     }
 
     fn sensors(&mut self, folder: &str, chip: &mut Chip) {
         for file in self.reader.fs.list(folder).unwrap_or_default() {
-            let Some((kind, number, attribute)) = split(&file) else { continue };
+            let Some((kind, number, attribute)) = split(&file) else {
+                continue;
+            };
             let path = format!("{folder}/{file}");
             let label = format!("{kind}{number}");
-            if attribute == "label" {
+            if attribute == "label" && KINDS.contains(&kind) {
                 if let Some(name) = self.reader.value(&path).filter(|name| !name.is_empty()) {
                     chip.names.push((label, name.to_owned()));
                 }
                 continue;
             }
-            let known = SENSORS.iter().find(|(known, wanted, ..)| *known == kind && *wanted == attribute);
+            let known = SENSORS
+                .iter()
+                .find(|(known, wanted, ..)| *known == kind && *wanted == attribute);
             if let Some((_, _, def, factor)) = known {
-                chip.sensors.push(Sensor { label, path, def, factor: *factor });
+                chip.sensors.push(Sensor {
+                    label,
+                    path,
+                    def,
+                    factor: *factor,
+                });
             }
         }
     }
@@ -163,7 +240,10 @@ fn split(file: &str) -> Option<(&str, &str, &str)> {
     let (sensor, attribute) = file.split_once('_')?;
     let digits = sensor.find(|character: char| character.is_ascii_digit())?;
     let (kind, number) = sensor.split_at_checked(digits)?;
-    number.bytes().all(|byte| byte.is_ascii_digit()).then_some((kind, number, attribute))
+    number
+        .bytes()
+        .all(|byte| byte.is_ascii_digit())
+        .then_some((kind, number, attribute))
 }
 
 /// A name as part of a label: lower case, everything but letters, digits, colon and underscore made an underscore.
@@ -205,13 +285,19 @@ impl Collector for HwMon {
                 row.set(&host::NODE_HWMON_CHIP_NAMES, &labels, 1.0);
             }
             for (sensor, name) in &chip.names {
-                let labels =
-                    [("chip", chip.label.as_str()), ("sensor", sensor.as_str()), ("label", name.as_str())];
+                let labels = [
+                    ("chip", chip.label.as_str()),
+                    ("sensor", sensor.as_str()),
+                    ("label", name.as_str()),
+                ];
                 row.set(&host::NODE_HWMON_SENSOR_LABEL, &labels, 1.0);
             }
             for sensor in &chip.sensors {
                 // A sensor that is not wired answers an error, or nothing: absent, as any reading there is not.
-                let value = self.reader.value(&sensor.path).and_then(|text| text.parse::<f64>().ok());
+                let value = self
+                    .reader
+                    .value(&sensor.path)
+                    .and_then(|text| text.parse::<f64>().ok());
                 if let Some(value) = value.filter(|value| value.is_finite()) {
                     let labels = [("chip", chip.label.as_str()), ("sensor", sensor.label.as_str())];
                     row.set(sensor.def, &labels, value * sensor.factor);

@@ -19,7 +19,11 @@ impl Default for MemInfo {
     fn default() -> Self {
         let fields = host::meminfo::ALL.iter().filter_map(|def| {
             let name = def.name.strip_prefix("node_memory_")?;
-            let name = if def.unit == Unit::Bytes { name.strip_suffix("_bytes")? } else { name };
+            let name = if def.unit == Unit::Bytes {
+                name.strip_suffix("_bytes")?
+            } else {
+                name
+            };
             // `Active_anon` is the kernel's `Active(anon)`.
             let name = match name.rsplit_once('_') {
                 Some((stem, part @ ("anon" | "file"))) => format!("{stem}({part})"),
@@ -27,7 +31,9 @@ impl Default for MemInfo {
             };
             Some((name, *def))
         });
-        Self { fields: fields.collect() }
+        Self {
+            fields: fields.collect(),
+        }
     }
 }
 

@@ -67,19 +67,32 @@ struct Reader {
 
 impl Reader {
     fn new(fs: Arc<dyn HostFs>) -> Self {
-        Self { fs, buffer: Vec::new() }
+        Self {
+            fs,
+            buffer: Vec::new(),
+        }
     }
 
     /// The text of a file that is read at every collection.
     fn hot<'a>(&'a mut self, path: &'a str) -> Result<Text<'a>, CollectError> {
-        self.fs.read_hot(path, &mut self.buffer).map_err(|source| CollectError::read(path, source))?;
-        Ok(Text { path, bytes: &self.buffer })
+        self.fs
+            .read_hot(path, &mut self.buffer)
+            .map_err(|source| CollectError::read(path, source))?;
+        Ok(Text {
+            path,
+            bytes: &self.buffer,
+        })
     }
 
     /// The text of a file that is read now and then.
     fn cold<'a>(&'a mut self, path: &'a str) -> Result<Text<'a>, CollectError> {
-        self.fs.read(path, &mut self.buffer).map_err(|source| CollectError::read(path, source))?;
-        Ok(Text { path, bytes: &self.buffer })
+        self.fs
+            .read(path, &mut self.buffer)
+            .map_err(|source| CollectError::read(path, source))?;
+        Ok(Text {
+            path,
+            bytes: &self.buffer,
+        })
     }
 
     /// The only value of a file of sysfs, without surrounding blanks; `None` where there is none or it is not text.
@@ -87,7 +100,17 @@ impl Reader {
     /// Many attributes answer an error when they do not apply (the speed of an interface that is down): such a value is
     /// absent, and no problem.
     fn value(&mut self, path: &str) -> Option<&str> {
+        self.fs.read(path, &mut self.buffer).ok()?;
+        self.trimmed()
+    }
+
+    /// As [`Reader::value`], for a file that is read every second.
+    fn hot_value(&mut self, path: &str) -> Option<&str> {
         self.fs.read_hot(path, &mut self.buffer).ok()?;
+        self.trimmed()
+    }
+
+    fn trimmed(&self) -> Option<&str> {
         std::str::from_utf8(&self.buffer).ok().map(str::trim_ascii)
     }
 }

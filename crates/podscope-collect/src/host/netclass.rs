@@ -28,7 +28,10 @@ const NUMBERS: [(&str, &MetricDef); 16] = [
     ("carrier", &host::NODE_NETWORK_CARRIER),
     ("carrier_changes", &host::NODE_NETWORK_CARRIER_CHANGES_TOTAL),
     ("carrier_up_count", &host::NODE_NETWORK_CARRIER_UP_CHANGES_TOTAL),
-    ("carrier_down_count", &host::NODE_NETWORK_CARRIER_DOWN_CHANGES_TOTAL),
+    (
+        "carrier_down_count",
+        &host::NODE_NETWORK_CARRIER_DOWN_CHANGES_TOTAL,
+    ),
     ("dev_id", &host::NODE_NETWORK_DEVICE_ID),
     ("dormant", &host::NODE_NETWORK_DORMANT),
     ("flags", &host::NODE_NETWORK_FLAGS),
@@ -57,7 +60,11 @@ pub(crate) struct NetClass {
 
 impl NetClass {
     pub(crate) fn new(fs: Arc<dyn HostFs>, config: &HostConfig) -> Self {
-        Self { reader: Reader::new(fs), exclude: config.network_device_exclude.clone(), path: String::new() }
+        Self {
+            reader: Reader::new(fs),
+            exclude: config.network_device_exclude.clone(),
+            path: String::new(),
+        }
     }
 
     fn attribute(&mut self, device: &str, name: &str) -> Option<&str> {
@@ -78,7 +85,10 @@ impl NetClass {
             }
         }
         // In megabits per second.
-        let speed = self.attribute(device, "speed").and_then(parse_integer).filter(|speed| *speed >= 0);
+        let speed = self
+            .attribute(device, "speed")
+            .and_then(parse_integer)
+            .filter(|speed| *speed >= 0);
         if let Some(speed) = speed {
             row.set(&host::NODE_NETWORK_SPEED_BYTES, &label, speed as f64 * 1e6 / 8.0);
         }
@@ -119,7 +129,11 @@ impl Collector for NetClass {
     }
 
     fn collect(&mut self, row: &mut Row) -> Result<(), CollectError> {
-        let devices = self.reader.fs.list(FOLDER).map_err(|source| CollectError::read(FOLDER, source))?;
+        let devices = self
+            .reader
+            .fs
+            .list(FOLDER)
+            .map_err(|source| CollectError::read(FOLDER, source))?;
         for device in devices {
             // `bonding_masters` is a file among the devices.
             if !self.exclude.matches(&device) && self.attribute(&device, "ifindex").is_some() {

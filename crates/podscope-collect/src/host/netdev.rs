@@ -102,10 +102,17 @@ impl Collector for NetDev {
                 let path = format!("/sys/class/net/{device}/statistics/rx_nohandler");
                 self.nohandler.insert(device.to_owned(), path);
             }
-            let count = self.nohandler.get(device).and_then(|path| self.sysfs.value(path));
+            let count = self
+                .nohandler
+                .get(device)
+                .and_then(|path| self.sysfs.hot_value(path));
             // Kernels before 4.6 do not count them.
             if let Some(count) = count.and_then(|text| text.parse::<u64>().ok()) {
-                row.set(&host::NODE_NETWORK_RECEIVE_NOHANDLER_TOTAL, &[("device", device)], count as f64);
+                row.set(
+                    &host::NODE_NETWORK_RECEIVE_NOHANDLER_TOTAL,
+                    &[("device", device)],
+                    count as f64,
+                );
             }
         }
         self.problems.outcome(row.is_empty())
@@ -117,11 +124,7 @@ impl Collector for NetDev {
 }
 
 /// Writes the counters of one line; answers the device, or `None` when it is left out.
-fn counters<'a>(
-    line: Line<'a>,
-    exclude: &Pattern,
-    row: &mut Row,
-) -> Result<Option<&'a str>, CollectError> {
+fn counters<'a>(line: Line<'a>, exclude: &Pattern, row: &mut Row) -> Result<Option<&'a str>, CollectError> {
     // An alias has a colon in its name.
     let Some((device, rest)) = line.text.rsplit_once(':') else {
         return Err(line.expected("a device and its counters"));

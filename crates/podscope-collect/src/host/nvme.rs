@@ -31,7 +31,9 @@ pub(crate) struct Nvme {
 
 impl Nvme {
     pub(crate) fn new(fs: Arc<dyn HostFs>) -> Self {
-        Self { reader: Reader::new(fs) }
+        Self {
+            reader: Reader::new(fs),
+        }
     }
 
     fn text(&mut self, path: &str) -> String {
@@ -39,7 +41,11 @@ impl Nvme {
     }
 
     fn count(&mut self, path: &str) -> Option<f64> {
-        self.reader.value(path)?.parse::<u64>().ok().map(|count| count as f64)
+        self.reader
+            .value(path)?
+            .parse::<u64>()
+            .ok()
+            .map(|count| count as f64)
     }
 
     fn controller(&mut self, device: &str, row: &mut Row) {
@@ -74,11 +80,19 @@ impl Nvme {
         let labels = [("device", device), ("nsid", id)];
         let block = self.count(&format!("{folder}/queue/logical_block_size"));
         if let Some(block) = block {
-            row.set(&host::NODE_NVME_NAMESPACE_LOGICAL_BLOCK_SIZE_BYTES, &labels, block);
+            row.set(
+                &host::NODE_NVME_NAMESPACE_LOGICAL_BLOCK_SIZE_BYTES,
+                &labels,
+                block,
+            );
         }
         if let Some(sectors) = self.count(&format!("{folder}/size")) {
             row.set(&host::NODE_NVME_NAMESPACE_SIZE_BYTES, &labels, sectors * SECTOR);
-            row.set(&host::NODE_NVME_NAMESPACE_CAPACITY_BYTES, &labels, sectors * SECTOR);
+            row.set(
+                &host::NODE_NVME_NAMESPACE_CAPACITY_BYTES,
+                &labels,
+                sectors * SECTOR,
+            );
         }
         if let (Some(blocks), Some(block)) = (self.count(&format!("{folder}/nuse")), block) {
             row.set(&host::NODE_NVME_NAMESPACE_USED_BYTES, &labels, blocks * block);
@@ -112,7 +126,11 @@ impl Collector for Nvme {
     }
 
     fn collect(&mut self, row: &mut Row) -> Result<(), CollectError> {
-        let devices = self.reader.fs.list(FOLDER).map_err(|source| CollectError::read(FOLDER, source))?;
+        let devices = self
+            .reader
+            .fs
+            .list(FOLDER)
+            .map_err(|source| CollectError::read(FOLDER, source))?;
         for device in devices {
             self.controller(&device, row);
         }

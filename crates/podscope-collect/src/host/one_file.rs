@@ -29,7 +29,11 @@ pub(crate) struct OneFile<F> {
 
 impl<F: FileFormat> OneFile<F> {
     pub(crate) fn new(fs: Arc<dyn HostFs>) -> Self {
-        Self { reader: Reader::new(fs), problems: Problems::default(), format: F::default() }
+        Self {
+            reader: Reader::new(fs),
+            problems: Problems::default(),
+            format: F::default(),
+        }
     }
 }
 

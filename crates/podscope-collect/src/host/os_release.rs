@@ -45,7 +45,10 @@ pub(crate) struct OsRelease {
 
 impl OsRelease {
     pub(crate) fn new(fs: Arc<dyn HostFs>) -> Self {
-        Self { reader: Reader::new(fs), problems: Problems::default() }
+        Self {
+            reader: Reader::new(fs),
+            problems: Problems::default(),
+        }
     }
 }
 
@@ -64,12 +67,18 @@ impl Collector for OsRelease {
 
     fn collect(&mut self, row: &mut Row) -> Result<(), CollectError> {
         self.problems.clear();
-        let path = if self.reader.fs.exists(FILES[0]) { FILES[0] } else { FILES[1] };
+        let path = if self.reader.fs.exists(FILES[0]) {
+            FILES[0]
+        } else {
+            FILES[1]
+        };
         let mut fields = BTreeMap::new();
         for line in self.reader.cold(path)?.lines() {
             match line {
                 Ok(line) => {
-                    if let Some((name, value)) = line.text.split_once('=').filter(|_| !line.text.starts_with('#')) {
+                    if let Some((name, value)) =
+                        line.text.split_once('=').filter(|_| !line.text.starts_with('#'))
+                    {
                         fields.insert(name.trim_ascii().to_owned(), unquote(value.trim_ascii()));
                     }
                 }
@@ -80,7 +89,11 @@ impl Collector for OsRelease {
         let labels = FIELDS.map(|(label, name)| (label, field(name)));
         row.set(&host::NODE_OS_INFO, &labels, 1.0);
         if let Some(version) = leading_number(field("VERSION_ID")) {
-            let labels = [("id", field("ID")), ("id_like", field("ID_LIKE")), ("name", field("NAME"))];
+            let labels = [
+                ("id", field("ID")),
+                ("id_like", field("ID_LIKE")),
+                ("name", field("NAME")),
+            ];
             row.set(&host::NODE_OS_VERSION, &labels, version);
         }
         let end = field("SUPPORT_END");
@@ -135,7 +148,10 @@ fn leading_number(text: &str) -> Option<f64> {
         dots += usize::from(character == '.');
         !(character.is_ascii_digit() || (character == '.' && dots == 1))
     });
-    text.get(..end.unwrap_or(text.len()))?.parse().ok().filter(|version| *version > 0.0)
+    text.get(..end.unwrap_or(text.len()))?
+        .parse()
+        .ok()
+        .filter(|version| *version > 0.0)
 }
 
 #[cfg(test)]
@@ -144,9 +160,13 @@ mod tests {
 
     #[test]
     fn takes_major_and_minor_of_a_version() {
-        for (text, version) in
-            [("12", Some(12.0)), ("20.04.2", Some(20.04)), ("8.x", Some(8.0)), ("rolling", None), ("", None)]
-        {
+        for (text, version) in [
+            ("12", Some(12.0)),
+            ("20.04.2", Some(20.04)),
+            ("8.x", Some(8.0)),
+            ("rolling", None),
+            ("", None),
+        ] {
             assert_eq!(leading_number(text), version, "{text:?}");
         }
     }

@@ -24,7 +24,10 @@ type Line2Def = (&'static str, &'static MetricDef);
 
 /// Per file, the metric of its `some` and of its `full` line. The `full` line of the CPU means nothing for a whole node.
 const FILES: [(&str, &[Line2Def]); 4] = [
-    ("/proc/pressure/cpu", &[("some", &host::NODE_PRESSURE_CPU_WAITING_SECONDS_TOTAL)]),
+    (
+        "/proc/pressure/cpu",
+        &[("some", &host::NODE_PRESSURE_CPU_WAITING_SECONDS_TOTAL)],
+    ),
     (
         "/proc/pressure/io",
         &[
@@ -39,7 +42,10 @@ const FILES: [(&str, &[Line2Def]); 4] = [
             ("full", &host::NODE_PRESSURE_MEMORY_STALLED_SECONDS_TOTAL),
         ],
     ),
-    ("/proc/pressure/irq", &[("full", &host::NODE_PRESSURE_IRQ_STALLED_SECONDS_TOTAL)]),
+    (
+        "/proc/pressure/irq",
+        &[("full", &host::NODE_PRESSURE_IRQ_STALLED_SECONDS_TOTAL)],
+    ),
 ];
 
 #[derive(Debug)]
@@ -50,7 +56,10 @@ pub(crate) struct Pressure {
 
 impl Pressure {
     pub(crate) fn new(fs: Arc<dyn HostFs>) -> Self {
-        Self { reader: Reader::new(fs), problems: Problems::default() }
+        Self {
+            reader: Reader::new(fs),
+            problems: Problems::default(),
+        }
     }
 }
 
@@ -102,7 +111,11 @@ fn total(line: Line<'_>, wanted: &[Line2Def], row: &mut Row) -> Result<(), Colle
     let kind = fields.next();
     if let Some((_, def)) = wanted.iter().find(|(name, _)| Some(*name) == kind) {
         let total = fields.find_map(|field| field.strip_prefix("total="));
-        row.set(def, &[], line.count(total, "total= and microseconds")? as f64 / 1e6);
+        row.set(
+            def,
+            &[],
+            line.count(total, "total= and microseconds")? as f64 / 1e6,
+        );
     }
     Ok(())
 }

@@ -31,7 +31,11 @@ pub(crate) struct SockStat {
 impl SockStat {
     pub(crate) fn new(fs: Arc<dyn HostFs>) -> Self {
         let page_size = fs.page_size() as f64;
-        Self { reader: Reader::new(fs), problems: Problems::default(), page_size }
+        Self {
+            reader: Reader::new(fs),
+            problems: Problems::default(),
+            page_size,
+        }
     }
 }
 
@@ -54,7 +58,8 @@ impl Collector for SockStat {
             match self.reader.hot(path) {
                 Ok(text) => {
                     for line in text.lines() {
-                        self.problems.note(line.and_then(|line| protocol(line, self.page_size, row)));
+                        self.problems
+                            .note(line.and_then(|line| protocol(line, self.page_size, row)));
                     }
                 }
                 Err(problem) if problem.is_absent() => {}

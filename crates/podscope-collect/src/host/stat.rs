@@ -98,7 +98,11 @@ impl Stat {
         for (at, (def, mode)) in MODES.iter().enumerate().take(columns) {
             // Idle and iowait of a CPU without tick may step back a little; a counter may not.
             told[at] = if reset { now[at] } else { told[at].max(now[at]) };
-            row.set(def, &[("cpu", cpu), ("mode", mode)], told[at] as f64 / TICKS_PER_SECOND);
+            row.set(
+                def,
+                &[("cpu", cpu), ("mode", mode)],
+                told[at] as f64 / TICKS_PER_SECOND,
+            );
         }
         Ok(())
     }
@@ -111,8 +115,18 @@ mod tests {
     fn parse(stat: &mut Stat, text: &str) -> (Vec<String>, Vec<CollectError>) {
         let mut row = Row::new();
         let mut problems = Problems::default();
-        stat.parse(Text { path: "/proc/stat", bytes: text.as_bytes() }, &mut row, &mut problems);
-        let samples = row.samples().map(|(column, value)| format!("{} {value}", column.labels)).collect();
+        stat.parse(
+            Text {
+                path: "/proc/stat",
+                bytes: text.as_bytes(),
+            },
+            &mut row,
+            &mut problems,
+        );
+        let samples = row
+            .samples()
+            .map(|(column, value)| format!("{} {value}", column.labels))
+            .collect();
         (samples, problems.take())
     }
 
@@ -122,7 +136,10 @@ mod tests {
         let iowait = r#"node_cpu_seconds_total{cpu="0",mode="iowait"}"#;
         let told = |stat: &mut Stat, text| {
             let samples = parse(stat, text).0;
-            samples.into_iter().find(|sample| sample.starts_with(iowait)).expect("there is iowait")
+            samples
+                .into_iter()
+                .find(|sample| sample.starts_with(iowait))
+                .expect("there is iowait")
         };
         assert_eq!(told(&mut stat, "cpu0 1 1 1 5000 400"), format!("{iowait} 4"));
         assert_eq!(told(&mut stat, "cpu0 1 1 1 5000 390"), format!("{iowait} 4"));
@@ -138,7 +155,10 @@ mod tests {
 
     #[test]
     fn one_bad_line_does_not_cost_the_others() {
-        let (samples, problems) = parse(&mut Stat::default(), "cpu0 1 2 x 4\ncpu1 1 2 3 4\nctxt 7\nbtime\n");
+        let (samples, problems) = parse(
+            &mut Stat::default(),
+            "cpu0 1 2 x 4\ncpu1 1 2 3 4\nctxt 7\nbtime\n",
+        );
         assert_eq!(samples.len(), 5);
         let texts: Vec<String> = problems.iter().map(ToString::to_string).collect();
         assert_eq!(

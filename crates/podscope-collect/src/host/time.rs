@@ -60,11 +60,18 @@ impl Time {
         for (device, folder) in folders.enumerate() {
             let mut words = |file: &str| -> Vec<String> {
                 let text = self.reader.value(&format!("{FOLDER}/{folder}/{file}"));
-                text.unwrap_or("").split_ascii_whitespace().map(str::to_owned).collect()
+                text.unwrap_or("")
+                    .split_ascii_whitespace()
+                    .map(str::to_owned)
+                    .collect()
             };
             let available = words("available_clocksource");
             let current = words("current_clocksource").concat();
-            self.sources.push(ClockSource { device: device.to_string(), available, current });
+            self.sources.push(ClockSource {
+                device: device.to_string(),
+                available,
+                current,
+            });
         }
     }
 }
@@ -90,14 +97,21 @@ impl Collector for Time {
         };
         row.set(&host::NODE_TIME_SECONDS, &[], seconds);
         let zone = [("time_zone", self.zone.as_str())];
-        row.set(&host::NODE_TIME_ZONE_OFFSET_SECONDS, &zone, f64::from(self.zone_offset));
+        row.set(
+            &host::NODE_TIME_ZONE_OFFSET_SECONDS,
+            &zone,
+            f64::from(self.zone_offset),
+        );
         for source in &self.sources {
             for name in &source.available {
                 let labels = [("device", source.device.as_str()), ("clocksource", name.as_str())];
                 row.set(&host::NODE_TIME_CLOCKSOURCE_AVAILABLE_INFO, &labels, 1.0);
             }
             if !source.current.is_empty() {
-                let labels = [("device", source.device.as_str()), ("clocksource", source.current.as_str())];
+                let labels = [
+                    ("device", source.device.as_str()),
+                    ("clocksource", source.current.as_str()),
+                ];
                 row.set(&host::NODE_TIME_CLOCKSOURCE_CURRENT_INFO, &labels, 1.0);
             }
         }

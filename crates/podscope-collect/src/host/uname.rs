@@ -38,7 +38,10 @@ impl Collector for UnameInfo {
     }
 
     fn collect(&mut self, row: &mut Row) -> Result<(), CollectError> {
-        let uname = self.fs.uname().map_err(|source| CollectError::read("uname", source))?;
+        let uname = self
+            .fs
+            .uname()
+            .map_err(|source| CollectError::read("uname", source))?;
         let labels = [
             ("sysname", uname.sysname.as_str()),
             ("release", &uname.release),
