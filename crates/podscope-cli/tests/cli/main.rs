@@ -1,0 +1,6 @@
+//! The built `podscope`, as a person runs it.
+
+mod command;
+mod data_file;
+mod demo;
+mod prometheus;
