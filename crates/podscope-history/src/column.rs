@@ -12,6 +12,9 @@ pub(crate) const ENTRY_BYTES: usize = 16;
 /// Bytes of the statistics of a column that is not constant.
 pub(crate) const STATS_BYTES: usize = 48;
 
+/// pco's effort. On chunks of 600 rows level 8 saves 0.3 % of the bytes and takes a third longer to decode.
+const LEVEL: usize = 5;
+
 /// How the values of a column are stored. The numbers are part of the format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Coding {
@@ -187,7 +190,7 @@ impl std::fmt::Debug for Codec {
 impl Default for Codec {
     fn default() -> Self {
         Self {
-            config: ChunkConfig::default(),
+            config: ChunkConfig::default().with_compression_level(LEVEL),
             compressor: FileCompressor::default(),
             scratch: DecompressorScratch::default(),
             integers: Vec::new(),

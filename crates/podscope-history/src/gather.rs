@@ -9,13 +9,16 @@ use podscope_model::source::SourceError;
 use crate::plan::{Lies, Prepared, Query};
 use crate::timeline::{Chunk, Piece, Place};
 
+/// Times and values of one series in one stream.
+pub(crate) type Part = (Arc<[i64]>, Vec<f64>);
+
 impl Query<'_> {
     /// Collects one series of one stream. `None`: no sample in the window.
     pub(crate) fn gather(
         &mut self,
         prepared: &Prepared,
         places: &[Lies],
-    ) -> Result<Option<(Arc<[i64]>, Vec<f64>)>, SourceError> {
+    ) -> Result<Option<Part>, SourceError> {
         let mut values = Vec::with_capacity(prepared.times.len());
         // Times of the samples, once they are no longer simply those of all rows.
         let mut own: Option<Vec<i64>> = None;
@@ -178,7 +181,7 @@ impl Sparse<'_> {
 }
 
 /// Joins the parts of a series that more than one stream wrote. At equal times the later part wins.
-pub(crate) fn join(mut parts: Vec<(Arc<[i64]>, Vec<f64>)>) -> (Arc<[i64]>, Vec<f64>) {
+pub(crate) fn join(mut parts: Vec<Part>) -> Part {
     if parts.len() == 1
         && let Some(part) = parts.pop()
     {

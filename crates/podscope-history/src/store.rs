@@ -57,6 +57,11 @@ pub(crate) struct Parts {
     pub(crate) trouble: Option<String>,
 }
 
+const _: () = {
+    const fn is_shared<T: Send + Sync>() {}
+    is_shared::<History>();
+};
+
 pub(crate) fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // What a panicking thread leaves behind here is never half a row: see Writer::append.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)

@@ -430,7 +430,9 @@ fn a_steady_row_costs_the_log_about_a_byte_per_series_at_most() {
         }
     }
     let per_sample = (history.stats().wal_bytes - before) as f64 / (100.0 * 500.0);
-    assert!(per_sample <= 1.2, "{per_sample} bytes per sample");
+    assert!(per_sample <= 1.2, "{per_sample} bytes per sample in the log");
+    let in_memory = history.stats().head_bytes as f64 / (200.0 * 500.0);
+    assert!(in_memory <= 2.5, "{in_memory} bytes per sample in memory");
     let read: Samples = read(&history, 0, 200_000);
     assert_eq!(read.len(), 500);
 }
