@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -107,8 +107,8 @@ fn read_from_start(file: &File, buffer: &mut Vec<u8>) -> io::Result<()> {
 
 impl HostFs for RealFs {
     fn read(&self, path: &str, buffer: &mut Vec<u8>) -> io::Result<()> {
-        buffer.clear();
-        File::open(self.real(path))?.read_to_end(buffer).map(|_| ())
+        // Not `read_to_end`: it asks for the size first, which files of procfs and sysfs do not know.
+        read_from_start(&File::open(self.real(path))?, buffer)
     }
 
     fn read_hot(&self, path: &str, buffer: &mut Vec<u8>) -> io::Result<()> {

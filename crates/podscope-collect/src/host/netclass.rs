@@ -70,7 +70,7 @@ impl NetClass {
     fn attribute(&mut self, device: &str, name: &str) -> Option<&str> {
         self.path.clear();
         self.path.extend([FOLDER, "/", device, "/", name]);
-        self.reader.value(&self.path)
+        self.reader.hot_value(&self.path)
     }
 
     fn device(&mut self, device: &str, row: &mut Row) {

@@ -52,6 +52,8 @@ const FILES: [(&str, &[Line2Def]); 4] = [
 pub(crate) struct Pressure {
     reader: Reader,
     problems: Problems,
+    /// Files that are not there are not asked for again until the next detection.
+    present: [bool; FILES.len()],
 }
 
 impl Pressure {
@@ -59,6 +61,7 @@ impl Pressure {
         Self {
             reader: Reader::new(fs),
             problems: Problems::default(),
+            present: [true; FILES.len()],
         }
     }
 }
@@ -69,6 +72,7 @@ impl Collector for Pressure {
     }
 
     fn detect(&mut self) -> Support {
+        self.present = [true; FILES.len()];
         let first_error = FILES.iter().find_map(|(path, _)| match self.reader.cold(path) {
             Ok(_) => Some(None),
             Err(CollectError::Read { source, .. }) if source.kind() != std::io::ErrorKind::NotFound => {
@@ -85,7 +89,10 @@ impl Collector for Pressure {
 
     fn collect(&mut self, row: &mut Row) -> Result<(), CollectError> {
         self.problems.clear();
-        for (path, wanted) in FILES {
+        for ((path, wanted), present) in FILES.into_iter().zip(&mut self.present) {
+            if !*present {
+                continue;
+            }
             match self.reader.hot(path) {
                 Ok(text) => {
                     for line in text.lines() {
@@ -93,7 +100,7 @@ impl Collector for Pressure {
                     }
                 }
                 // Kernels before 6.1 have no irq.
-                Err(problem) if problem.is_absent() => {}
+                Err(problem) if problem.is_absent() => *present = false,
                 Err(problem) => self.problems.push(problem),
             }
         }

@@ -26,6 +26,8 @@ pub(crate) struct SockStat {
     reader: Reader,
     problems: Problems,
     page_size: f64,
+    /// Files that are not there are not asked for again until the next detection.
+    present: [bool; FILES.len()],
 }
 
 impl SockStat {
@@ -35,6 +37,7 @@ impl SockStat {
             reader: Reader::new(fs),
             problems: Problems::default(),
             page_size,
+            present: [true; FILES.len()],
         }
     }
 }
@@ -45,6 +48,7 @@ impl Collector for SockStat {
     }
 
     fn detect(&mut self) -> Support {
+        self.present = [true; FILES.len()];
         if FILES.iter().any(|path| self.reader.fs.exists(path)) {
             Support::Present
         } else {
@@ -54,7 +58,10 @@ impl Collector for SockStat {
 
     fn collect(&mut self, row: &mut Row) -> Result<(), CollectError> {
         self.problems.clear();
-        for path in FILES {
+        for (path, present) in FILES.into_iter().zip(&mut self.present) {
+            if !*present {
+                continue;
+            }
             match self.reader.hot(path) {
                 Ok(text) => {
                     for line in text.lines() {
@@ -62,7 +69,7 @@ impl Collector for SockStat {
                             .note(line.and_then(|line| protocol(line, self.page_size, row)));
                     }
                 }
-                Err(problem) if problem.is_absent() => {}
+                Err(problem) if problem.is_absent() => *present = false,
                 Err(problem) => self.problems.push(problem),
             }
         }
