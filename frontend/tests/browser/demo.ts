@@ -6,8 +6,8 @@ import { homedir, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 
 const HOME = resolve(__dirname, '../../..');
-const CACHE = process.env['PODSCOPE_CACHE'] ?? join(homedir(), '.cache/podscope');
-const TARGET = process.env['CARGO_TARGET_DIR'] ?? join(CACHE, 'target');
+const CACHE = process.env.PODSCOPE_CACHE ?? join(homedir(), '.cache/podscope');
+const TARGET = process.env.CARGO_TARGET_DIR ?? join(CACHE, 'target');
 export const PODSCOPE = join(TARGET, 'debug/podscope');
 
 const START_LIMIT_MS = 180_000;

@@ -75,7 +75,7 @@ function dashboardShowsData(uid: string): Case {
       const found = await states(page);
       ok(found.size > 5, `only ${String(found.size)} panels`);
       const bad = [...found].filter(([, state]) => state !== 'done');
-      const shot = process.env['PODSCOPE_SCREENSHOTS'];
+      const shot = process.env.PODSCOPE_SCREENSHOTS;
       if (shot !== undefined) {
         await page.setViewportSize({ width: 1600, height: 3200 });
         await page.evaluate(() => {
