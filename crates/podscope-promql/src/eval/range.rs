@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use podscope_model::catalog::{self, Kind};
 use podscope_model::sample::{Grid, SeriesData, StepSeries, is_stale};
 use rustc_hash::FxHashSet;
 
@@ -154,10 +155,10 @@ impl RangeRun<'_, '_> {
         let Some(name) = series.labels.metric_name() else {
             return;
         };
-        if !["_total", "_sum", "_count", "_bucket"]
-            .iter()
-            .any(|suffix| name.ends_with(suffix))
-        {
+        // The catalog knows better than a name: dcgm-exporter's counters and the kernel's in vmstat end otherwise.
+        let known = catalog::find(name).is_some_and(|def| def.kind == Kind::Counter);
+        let named = ["_total", "_sum", "_count", "_bucket"].iter().any(|suffix| name.ends_with(suffix));
+        if !known && !named {
             self.context.info(format!(
                 "metric might not be a counter, name does not end in _total/_sum/_count/_bucket: {name:?}"
             ));
