@@ -155,8 +155,8 @@ impl RangeRun<'_, '_> {
         let Some(name) = series.labels.metric_name() else {
             return;
         };
-        // The catalog knows better than a name: dcgm-exporter's counters and the kernel's in vmstat end otherwise.
-        let known = catalog::find(name).is_some_and(|def| def.kind == Kind::Counter);
+        // The catalog knows better than a name: counters of dcgm-exporter, and of vmstat (untyped), end otherwise.
+        let known = catalog::find(name).is_some_and(|def| def.kind != Kind::Gauge);
         let named = ["_total", "_sum", "_count", "_bucket"].iter().any(|suffix| name.ends_with(suffix));
         if !known && !named {
             self.context.info(format!(
