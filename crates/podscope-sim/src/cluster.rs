@@ -241,14 +241,12 @@ fn fill(
         // Filling took seconds of the present; all nodes catch up together, so that none has a gap.
         on_all_cores(&mut nodes, |(node, _, (_, drivers))| {
             let to_ms = crate::cluster::now_ms() - 1_000;
-            node.live_through(
-                Stretch {
-                    from_ms: node.at_ms(),
-                    to_ms,
-                    step_ms: 1_000,
-                },
-                drivers,
-            );
+            let stretch = Stretch {
+                from_ms: node.at_ms(),
+                to_ms,
+                step_ms: 1_000,
+            };
+            node.live_through(stretch, drivers, Some(to_ms + 1_000));
         });
     }
     Ok(nodes)

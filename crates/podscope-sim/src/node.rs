@@ -14,7 +14,7 @@ use axum_server::Handle;
 use podscope_agent::driver::Driver;
 use podscope_agent::http::router;
 use podscope_agent::schedule::Schedule;
-use podscope_agent::self_metrics::SelfCollector;
+use podscope_agent::self_metrics::{SELF, SelfCollector};
 use podscope_agent::{AgentState, Identity};
 use podscope_collect::gpu::DirectGpuCollector;
 use podscope_collect::gpu::sim::{SimFault, SimGpus};
@@ -31,6 +31,10 @@ const COLLECTOR_DEADLINE: Duration = Duration::from_millis(700);
 
 /// Collectors with at least this interval are slow: their last row may still be the current one when the agent starts.
 const SLOW_MS: i64 = 5_000;
+
+/// In stretches sparser than this, such collectors write a row only every minute; still far within the lookback.
+const DENSE_MS: u64 = 1_000;
+const COARSE_MS: u64 = 60_000;
 
 /// What can go wrong with a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -243,7 +247,13 @@ impl SimNode {
             .map(|driver| driver.stream().interval_ms())
             .collect();
         for (driver, own) in drivers.iter().zip(&own) {
-            driver.stream().set_interval_ms(step.max(*own));
+            // What hardly changes need not be read as often in a past that is filled in seconds: each reading of the
+            // file systems waits for another thread, twice per mount.
+            let coarse =
+                step > DENSE_MS && (*own >= SLOW_MS.unsigned_abs() || driver.stream().name() == SELF);
+            driver
+                .stream()
+                .set_interval_ms(step.max(*own).max(if coarse { COARSE_MS } else { 0 }));
         }
         for t_ms in stretch.times() {
             self.advance(t_ms, stretch.step_ms, true);
