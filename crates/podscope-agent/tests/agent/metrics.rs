@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 use std::io::Write;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
@@ -11,7 +13,7 @@ use podscope_agent::driver::Driver;
 use podscope_agent::exposition::{Exposition, Format};
 use podscope_agent::self_metrics::SelfCollector;
 use podscope_collect::gpu::{DirectGpuCollector, sim::SimGpus};
-use podscope_collect::{Collector, HostConfig, RealFs, host_collectors};
+use podscope_collect::{Collector, HostConfig, MemFs, RealFs, Uname, host_collectors};
 use podscope_model::batch::Row;
 use podscope_model::catalog::{self, Job};
 
@@ -131,6 +133,47 @@ async fn the_inventory_lists_the_gpus() {
     assert_eq!(gpus[3]["index"], 3);
     assert_eq!(gpus[3]["model"], "NVIDIA H200");
     assert!(gpus[3]["uuid"].as_str().expect("a text").starts_with("GPU-"));
+}
+
+/// A captured machine of the collectors' tests, collected once.
+fn captured() -> Node {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../podscope-collect/testdata/vm-2cpu");
+    let fs = MemFs::from_dir(&folder).expect("the capture is readable");
+    fs.set_uname(Uname {
+        sysname: "Linux".to_owned(),
+        release: "6.18.44".to_owned(),
+        version: "#1 SMP".to_owned(),
+        machine: "x86_64".to_owned(),
+        nodename: "node-1".to_owned(),
+        domainname: "(none)".to_owned(),
+    });
+    fs.set_now(Duration::from_millis(1_700_000_000_250));
+    let node = Node::new();
+    for collector in host_collectors(Arc::new(fs), &HostConfig::default()) {
+        driver(&node, collector).tick(T0);
+    }
+    node
+}
+
+#[tokio::test]
+async fn a_captured_machine_is_shown_as_it_always_was() {
+    let node = captured();
+    let text = node.get("/metrics").await;
+    golden::check("tests/agent/golden/vm-2cpu.metrics", text.text());
+    let open = node.state.exposition(|_| true).render(Format::OpenMetrics);
+    golden::check("tests/agent/golden/vm-2cpu.openmetrics", &open);
+    let samples = |text: &str| {
+        text.lines()
+            .filter(|line| !line.starts_with('#'))
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    assert!(samples(text.text()).len() > 250, "a whole machine");
+    assert_eq!(
+        samples(text.text()),
+        samples(&open),
+        "the formats differ in their heads only"
+    );
 }
 
 /// What `promtool check metrics` finds in a text; `None`, and a line that says so, on a machine without it.
