@@ -14,7 +14,7 @@ pub fn parse_interval(text: &str) -> Option<i64> {
         parse_parts(text)?
     };
     // Longer than a century is a typing error, and would overflow further on.
-    (total >= 1.0 && total < 3.2e12).then_some(total.round() as i64)
+    (1.0..3.2e12).contains(&total).then_some(total.round() as i64)
 }
 
 fn parse_parts(text: &str) -> Option<f64> {

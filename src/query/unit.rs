@@ -51,11 +51,10 @@ fn of_expr(expr: &Expr) -> Option<Unit> {
             let operator: TokenType = binary.op;
             let id = operator.id();
             let same = || left.filter(|_| left == right);
+            let filters = operator.is_comparison_operator() && !binary.return_bool();
             if [token::T_ADD, token::T_SUB, token::T_LOR].contains(&id) {
                 same()
-            } else if [token::T_LAND, token::T_LUNLESS].contains(&id) {
-                left
-            } else if operator.is_comparison_operator() && !binary.return_bool() {
+            } else if filters || [token::T_LAND, token::T_LUNLESS].contains(&id) {
                 left
             } else {
                 None

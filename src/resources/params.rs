@@ -49,7 +49,8 @@ impl Params {
             return Ok(None);
         };
         let ms = match text.parse::<f64>() {
-            Ok(seconds) => (seconds.is_finite() && seconds >= 0.001 && seconds < 3.2e9)
+            Ok(seconds) => (0.001..3.2e9)
+                .contains(&seconds)
                 .then(|| (seconds * 1000.0).round() as i64),
             Err(_) => duration::parse_interval(text),
         };

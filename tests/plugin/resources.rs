@@ -134,7 +134,7 @@ async fn bad_questions_have_the_status_and_words_of_the_prometheus_api() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_inventory_names_every_node_and_long_answers_are_compressed() {
-    let a = FakeAgent::start("a", Manner::Answers).await;
+    let a = FakeAgent::with_gpus("a", Manner::Answers, 50).await;
     let host = host().await;
     let mut source = source(&[&a]);
     also(
@@ -157,16 +157,26 @@ async fn the_inventory_names_every_node_and_long_answers_are_compressed() {
             .is_some_and(|text| text.contains("connection refused"))
     );
 
-    let header = [("Accept-Encoding", "gzip, deflate")];
-    let answer = host
-        .call_resource(&source, "GET", "functions", &header, "")
+    let path = "api/v1/series?match[]=DCGM_FI_DEV_GPU_UTIL";
+    let plain = host
+        .call_resource(&source, "GET", path, &[], "")
         .await
         .expect("succeeds");
-    if answer.body.len() < 1024 {
-        // Either it was short, or it was compressed: the list of functions is long.
-        assert_eq!(
-            answer.headers.get("content-encoding").map(String::as_str),
-            Some("gzip")
-        );
-    }
+    let header = [("Accept-Encoding", "gzip, deflate")];
+    let small = host
+        .call_resource(&source, "GET", path, &header, "")
+        .await
+        .expect("succeeds");
+    assert_eq!(
+        small.headers.get("content-encoding").map(String::as_str),
+        Some("gzip")
+    );
+    let mut unpacked = Vec::new();
+    std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(&small.body[..]), &mut unpacked)
+        .expect("gzip");
+    assert!(
+        unpacked == plain.body && small.body.len() * 2 < unpacked.len(),
+        "{} bytes",
+        small.body.len()
+    );
 }

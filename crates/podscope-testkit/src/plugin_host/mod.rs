@@ -42,7 +42,7 @@ pub enum HostError {
     #[error("{call}: {status}")]
     Call {
         call: &'static str,
-        status: tonic::Status,
+        status: Box<tonic::Status>,
     },
     #[error("refId {ref_id}: {source}")]
     Frame {

@@ -53,7 +53,10 @@ impl ResourceAnswer {
 }
 
 fn call(call: &'static str) -> impl Fn(tonic::Status) -> HostError {
-    move |status| HostError::Call { call, status }
+    move |status| HostError::Call {
+        call,
+        status: Box::new(status),
+    }
 }
 
 impl PluginHost {
