@@ -27,8 +27,15 @@ fn dashboards() -> BTreeMap<String, Value> {
         .filter(|path| path.extension().is_some_and(|end| end == "json"))
         .map(|path| {
             let text = std::fs::read_to_string(&path).expect("readable");
-            let stem = path.file_stem().and_then(|stem| stem.to_str()).expect("a file name").to_owned();
-            (stem, serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display())))
+            let stem = path
+                .file_stem()
+                .and_then(|stem| stem.to_str())
+                .expect("a file name")
+                .to_owned();
+            (
+                stem,
+                serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display())),
+            )
         })
         .collect();
     assert!(found.len() >= 2, "podscope-node and nvidia-dcgm ship");
@@ -37,7 +44,9 @@ fn dashboards() -> BTreeMap<String, Value> {
 
 fn panels(board: &Value) -> Vec<&Value> {
     let top = board["panels"].as_array().expect("a dashboard has panels");
-    top.iter().flat_map(|panel| std::iter::once(panel).chain(panel["panels"].as_array().into_iter().flatten())).collect()
+    top.iter()
+        .flat_map(|panel| std::iter::once(panel).chain(panel["panels"].as_array().into_iter().flatten()))
+        .collect()
 }
 
 fn targets(panel: &Value) -> Vec<&Value> {
@@ -49,7 +58,9 @@ fn with_all(expr: &str, board: &Value) -> String {
     let mut expr = expr.to_owned();
     for variable in board["templating"]["list"].as_array().into_iter().flatten() {
         let name = variable["name"].as_str().expect("a variable has a name");
-        expr = expr.replace(&format!("${{{name}}}"), ".*").replace(&format!("${name}"), ".*");
+        expr = expr
+            .replace(&format!("${{{name}}}"), ".*")
+            .replace(&format!("${name}"), ".*");
     }
     expr
 }
@@ -60,8 +71,15 @@ fn file_names_are_uids_and_ids_are_unique() {
     for (stem, board) in dashboards() {
         assert_eq!(board["uid"].as_str(), Some(stem.as_str()), "file name = uid");
         assert!(uids.insert(stem.clone()));
-        let ids: Vec<i64> = panels(&board).iter().map(|panel| panel["id"].as_i64().expect("every panel has an id")).collect();
-        assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), ids.len(), "{stem}: a panel id occurs twice");
+        let ids: Vec<i64> = panels(&board)
+            .iter()
+            .map(|panel| panel["id"].as_i64().expect("every panel has an id"))
+            .collect();
+        assert_eq!(
+            ids.iter().collect::<BTreeSet<_>>().len(),
+            ids.len(),
+            "{stem}: a panel id occurs twice"
+        );
     }
 }
 
@@ -87,7 +105,9 @@ fn a_panels_unit_is_the_catalogs() {
     let mut certain = 0;
     for (stem, board) in dashboards() {
         for panel in panels(&board) {
-            let shown = panel["fieldConfig"]["defaults"]["unit"].as_str().unwrap_or_default();
+            let shown = panel["fieldConfig"]["defaults"]["unit"]
+                .as_str()
+                .unwrap_or_default();
             for target in targets(panel) {
                 let expr = target["expr"].as_str().expect("a query has an expression");
                 if let Some(wanted) = unit::of(&macros_out(&with_all(expr, &board))) {
@@ -102,7 +122,9 @@ fn a_panels_unit_is_the_catalogs() {
 
 /// The text with macros replaced by durations, so that it parses.
 fn macros_out(expr: &str) -> String {
-    expr.replace("$__rate_interval", "1m").replace("$__interval", "15s").replace("$__range", "1h")
+    expr.replace("$__rate_interval", "1m")
+        .replace("$__interval", "15s")
+        .replace("$__range", "1h")
 }
 
 /// Numbers in an answer: cells that are neither absent nor NaN.
@@ -126,7 +148,10 @@ async fn every_panel_of_every_dashboard_shows_data() {
     let context = Context {
         org_id: 1,
         plugin_id: DATASOURCE.to_owned(),
-        user: Some(User { login: "admin".to_owned(), role: "Admin".to_owned() }),
+        user: Some(User {
+            login: "admin".to_owned(),
+            role: "Admin".to_owned(),
+        }),
         datasource: Some(DataSource {
             uid: "podscope".to_owned(),
             json: settings.to_string().into_bytes(),
@@ -160,7 +185,11 @@ async fn every_panel_of_every_dashboard_shows_data() {
                 continue;
             }
             asked += queries.len();
-            let request = QueryRequest { context: context.clone(), headers: HashMap::new(), queries };
+            let request = QueryRequest {
+                context: context.clone(),
+                headers: HashMap::new(),
+                queries,
+            };
             for (ref_id, answer) in plugin.query_data(request).await {
                 let place = format!("{stem}, panel {}, query {ref_id}", panel["title"]);
                 match answer {
@@ -172,5 +201,10 @@ async fn every_panel_of_every_dashboard_shows_data() {
         }
     }
     assert!(asked > 20, "only {asked} queries were asked");
-    assert!(faults.is_empty(), "{} of {asked} queries failed:\n{}", faults.len(), faults.join("\n"));
+    assert!(
+        faults.is_empty(),
+        "{} of {asked} queries failed:\n{}",
+        faults.len(),
+        faults.join("\n")
+    );
 }

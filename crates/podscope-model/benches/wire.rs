@@ -65,7 +65,7 @@ fn of_steps((series, steps): (usize, usize)) -> LeafAnswer {
 }
 
 fn of_partials(groups: usize, steps: usize) -> LeafAnswer {
-    let group = |at| PartialSeries {
+    let group = |at: usize| PartialSeries {
         labels: Labels::from_pairs([("gpu", at.to_string())]),
         columns: [
             PartialColumn::Sum,

@@ -93,12 +93,7 @@ impl Row {
     }
 
     /// Sets a sample of a metric that is not in the catalog.
-    pub fn set_foreign(
-        &mut self,
-        metric: &Arc<ForeignMetric>,
-        labels: &[(&str, &str)],
-        value: f64,
-    ) {
+    pub fn set_foreign(&mut self, metric: &Arc<ForeignMetric>, labels: &[(&str, &str)], value: f64) {
         let at = self.find(&metric.name, labels, || Metric::Foreign(Arc::clone(metric)));
         self.put(at, value);
     }
@@ -108,19 +103,16 @@ impl Row {
         self.present[at] = true;
     }
 
-    fn find(
-        &mut self,
-        name: &str,
-        labels: &[(&str, &str)],
-        metric: impl FnOnce() -> Metric,
-    ) -> usize {
+    fn find(&mut self, name: &str, labels: &[(&str, &str)], metric: impl FnOnce() -> Metric) -> usize {
         let slot = self.index.entry(key_of(name, labels)).or_default();
         for &at in slot.iter() {
             let column = &self.columns[at as usize];
             let wanted = labels.iter().filter(|(_, value)| !value.is_empty());
             if column.metric.name() == name
                 && column.labels.len() == wanted.clone().count() + 1
-                && wanted.clone().all(|(label, value)| column.labels.get(label) == Some(value))
+                && wanted
+                    .clone()
+                    .all(|(label, value)| column.labels.get(label) == Some(value))
             {
                 return at as usize;
             }
@@ -128,7 +120,10 @@ impl Row {
         let at = self.columns.len();
         slot.push(at as u32);
         let pairs = labels.iter().copied().chain([(NAME, name)]);
-        self.columns.push(Column { metric: metric(), labels: Labels::from_pairs(pairs) });
+        self.columns.push(Column {
+            metric: metric(),
+            labels: Labels::from_pairs(pairs),
+        });
         self.values.push(f64::NAN);
         self.present.push(false);
         at

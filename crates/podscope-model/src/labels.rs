@@ -30,9 +30,7 @@ impl Labels {
     }
 
     /// Builds a set from pairs in any order. The last value of a repeated name wins; empty values are dropped.
-    pub fn from_pairs<N: AsRef<str>, V: AsRef<str>>(
-        pairs: impl IntoIterator<Item = (N, V)>,
-    ) -> Self {
+    pub fn from_pairs<N: AsRef<str>, V: AsRef<str>>(pairs: impl IntoIterator<Item = (N, V)>) -> Self {
         pairs
             .into_iter()
             .map(|(name, value)| Label {
@@ -70,10 +68,16 @@ impl Labels {
 
     /// A copy in which `name` has `value`; an empty value removes the label.
     pub fn with(&self, name: &str, value: &str) -> Self {
-        let mut list: Vec<Label> =
-            self.iter().filter(|label| label.name.as_ref() != name).cloned().collect();
+        let mut list: Vec<Label> = self
+            .iter()
+            .filter(|label| label.name.as_ref() != name)
+            .cloned()
+            .collect();
         if !value.is_empty() {
-            list.push(Label { name: Arc::from(name), value: Arc::from(value) });
+            list.push(Label {
+                name: Arc::from(name),
+                value: Arc::from(value),
+            });
         }
         list.into_iter().collect()
     }
@@ -188,7 +192,10 @@ impl<'de> Deserialize<'de> for Labels {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Labels, A::Error> {
                 let mut list = Vec::new();
                 while let Some((name, value)) = map.next_entry::<String, String>()? {
-                    list.push(Label { name: name.into(), value: value.into() });
+                    list.push(Label {
+                        name: name.into(),
+                        value: value.into(),
+                    });
                 }
                 Ok(list.into_iter().collect())
             }

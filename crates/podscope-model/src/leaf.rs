@@ -68,7 +68,11 @@ pub struct Limits {
 impl Default for Limits {
     /// 50 million samples (Prometheus's own default), 100,000 series, 30 s.
     fn default() -> Self {
-        Self { max_samples: 50_000_000, max_series: 100_000, timeout_ms: 30_000 }
+        Self {
+            max_samples: 50_000_000,
+            max_series: 100_000,
+            timeout_ms: 30_000,
+        }
     }
 }
 
@@ -164,8 +168,12 @@ pub struct SeriesAnswer {
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum CollectorState {
     Ok,
-    Failed { error: String },
-    NotPresent { reason: String },
+    Failed {
+        error: String,
+    },
+    NotPresent {
+        reason: String,
+    },
     /// Not yet run.
     Pending,
 }
@@ -268,7 +276,10 @@ pub struct ApiError {
 
 impl ApiError {
     pub fn new(kind: ApiErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into() }
+        Self {
+            kind,
+            message: message.into(),
+        }
     }
 }
 
@@ -276,16 +287,10 @@ impl ApiError {
 /// fan-out's HTTP client.
 pub trait AgentApi: Send + Sync {
     /// Evaluates one leaf expression.
-    fn query(
-        &self,
-        query: LeafQuery,
-    ) -> impl Future<Output = Result<LeafAnswer, ApiError>> + Send;
+    fn query(&self, query: LeafQuery) -> impl Future<Output = Result<LeafAnswer, ApiError>> + Send;
 
     /// Lists label sets.
-    fn series(
-        &self,
-        query: SeriesQuery,
-    ) -> impl Future<Output = Result<SeriesAnswer, ApiError>> + Send;
+    fn series(&self, query: SeriesQuery) -> impl Future<Output = Result<SeriesAnswer, ApiError>> + Send;
 
     /// Who it is and what it has.
     fn info(&self) -> impl Future<Output = Result<NodeInfo, ApiError>> + Send;

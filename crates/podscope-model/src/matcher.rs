@@ -71,7 +71,11 @@ impl TryFrom<RawMatcher> for Matcher {
 
 impl From<Matcher> for RawMatcher {
     fn from(matcher: Matcher) -> Self {
-        Self { name: matcher.name, op: matcher.op, value: matcher.value }
+        Self {
+            name: matcher.name,
+            op: matcher.op,
+            value: matcher.value,
+        }
     }
 }
 
@@ -80,11 +84,7 @@ impl Matcher {
     ///
     /// # Errors
     /// When the operator is a regular expression that does not compile or compiles to more than 1 MiB.
-    pub fn new(
-        name: impl Into<String>,
-        op: MatchOp,
-        value: impl Into<String>,
-    ) -> Result<Self, BadRegex> {
+    pub fn new(name: impl Into<String>, op: MatchOp, value: impl Into<String>) -> Result<Self, BadRegex> {
         let (name, value) = (name.into(), value.into());
         let regex = match op {
             MatchOp::Equal | MatchOp::NotEqual => None,
@@ -100,12 +100,22 @@ impl Matcher {
                     })?,
             ),
         };
-        Ok(Self { name, op, value, regex })
+        Ok(Self {
+            name,
+            op,
+            value,
+            regex,
+        })
     }
 
     /// `name="value"`; cannot fail.
     pub fn equal(name: impl Into<String>, value: impl Into<String>) -> Self {
-        Self { name: name.into(), op: MatchOp::Equal, value: value.into(), regex: None }
+        Self {
+            name: name.into(),
+            op: MatchOp::Equal,
+            value: value.into(),
+            regex: None,
+        }
     }
 
     pub fn name(&self) -> &str {
@@ -179,8 +189,16 @@ mod tests {
     fn an_absent_label_is_the_empty_string() {
         let labels = Labels::from_pairs([("a", "1")]);
         assert!(Matcher::equal("b", "").matches_labels(&labels));
-        assert!(Matcher::new("b", MatchOp::NotEqual, "x").expect("valid").matches_labels(&labels));
-        assert!(!Matcher::new("b", MatchOp::Regex, ".+").expect("valid").matches_labels(&labels));
+        assert!(
+            Matcher::new("b", MatchOp::NotEqual, "x")
+                .expect("valid")
+                .matches_labels(&labels)
+        );
+        assert!(
+            !Matcher::new("b", MatchOp::Regex, ".+")
+                .expect("valid")
+                .matches_labels(&labels)
+        );
     }
 
     #[test]

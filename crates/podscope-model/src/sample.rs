@@ -37,7 +37,11 @@ pub struct Grid {
 impl Grid {
     /// A grid with one step.
     pub fn instant(at_ms: i64) -> Self {
-        Self { start_ms: at_ms, end_ms: at_ms, step_ms: 1 }
+        Self {
+            start_ms: at_ms,
+            end_ms: at_ms,
+            step_ms: 1,
+        }
     }
 
     /// Number of steps; 0 when the end lies before the start or the step is not positive.

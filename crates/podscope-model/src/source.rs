@@ -75,9 +75,14 @@ pub struct Budget {
 impl Budget {
     /// `timeout_ms` counts from now; `None` means no limit of time.
     pub fn new(max_samples: u64, max_series: u64, timeout_ms: Option<u64>, cancel: Cancel) -> Self {
-        let deadline =
-            timeout_ms.map(|ms| (Instant::now() + std::time::Duration::from_millis(ms), ms));
-        Self { max_samples, max_series, deadline, cancel, samples: AtomicU64::new(0) }
+        let deadline = timeout_ms.map(|ms| (Instant::now() + std::time::Duration::from_millis(ms), ms));
+        Self {
+            max_samples,
+            max_series,
+            deadline,
+            cancel,
+            samples: AtomicU64::new(0),
+        }
     }
 
     /// For tests and one-shot tools.
@@ -92,7 +97,9 @@ impl Budget {
     pub fn take_samples(&self, count: usize) -> Result<(), BudgetError> {
         let used = self.samples.fetch_add(count as u64, Ordering::Relaxed) + count as u64;
         if used > self.max_samples {
-            return Err(BudgetError::Samples { limit: self.max_samples });
+            return Err(BudgetError::Samples {
+                limit: self.max_samples,
+            });
         }
         self.check()
     }
@@ -103,7 +110,9 @@ impl Budget {
     /// [`BudgetError::Series`].
     pub fn check_series(&self, count: usize) -> Result<(), BudgetError> {
         if count as u64 > self.max_series {
-            return Err(BudgetError::Series { limit: self.max_series });
+            return Err(BudgetError::Series {
+                limit: self.max_series,
+            });
         }
         Ok(())
     }
@@ -117,9 +126,7 @@ impl Budget {
             return Err(BudgetError::Cancelled);
         }
         match self.deadline {
-            Some((deadline, limit_ms)) if Instant::now() > deadline => {
-                Err(BudgetError::Time { limit_ms })
-            }
+            Some((deadline, limit_ms)) if Instant::now() > deadline => Err(BudgetError::Time { limit_ms }),
             _ => Ok(()),
         }
     }

@@ -209,7 +209,11 @@ mod tests {
         let mut seen = HashSet::new();
         for def in all() {
             assert!(seen.insert(def.name), "{} is declared twice", def.name);
-            assert!(def.help.ends_with('.'), "{}: the help text lacks its full stop", def.name);
+            assert!(
+                def.help.ends_with('.'),
+                "{}: the help text lacks its full stop",
+                def.name
+            );
             assert!(!def.origin.is_empty(), "{}: no origin", def.name);
         }
         assert!(!seen.is_empty());

@@ -157,7 +157,9 @@ impl RangeRun<'_, '_> {
         };
         // The catalog knows better than a name: counters of dcgm-exporter, and of vmstat (untyped), end otherwise.
         let known = catalog::find(name).is_some_and(|def| def.kind != Kind::Gauge);
-        let named = ["_total", "_sum", "_count", "_bucket"].iter().any(|suffix| name.ends_with(suffix));
+        let named = ["_total", "_sum", "_count", "_bucket"]
+            .iter()
+            .any(|suffix| name.ends_with(suffix));
         if !known && !named {
             self.context.info(format!(
                 "metric might not be a counter, name does not end in _total/_sum/_count/_bucket: {name:?}"
