@@ -1,6 +1,6 @@
 /** Where to go from here: the dashboards, Explore, and the settings while something is missing. */
 import { config } from '@grafana/runtime';
-import { Card, Grid, Text } from '@grafana/ui';
+import { Card, Grid, Stack, Text } from '@grafana/ui';
 
 interface Props {
   datasourceUid: string;
@@ -59,17 +59,19 @@ export function steps({ datasourceUid, settings, connected, gpus }: Props): Step
 export function NextSteps(props: Props) {
   return (
     <section aria-label="What to do next">
-      <Text element="h2" variant="h4">
-        What to do next
-      </Text>
-      <Grid minColumnWidth={34} gap={1}>
-        {steps(props).map(({ title, text, href }) => (
-          <Card noMargin key={title} href={href.startsWith(config.appSubUrl) ? href : `${config.appSubUrl}${href}`}>
-            <Card.Heading>{title}</Card.Heading>
-            <Card.Description>{text}</Card.Description>
-          </Card>
-        ))}
-      </Grid>
+      <Stack direction="column" gap={1}>
+        <Text element="h2" variant="h4">
+          What to do next
+        </Text>
+        <Grid minColumnWidth={34} gap={1}>
+          {steps(props).map(({ title, text, href }) => (
+            <Card noMargin key={title} href={href.startsWith(config.appSubUrl) ? href : `${config.appSubUrl}${href}`}>
+              <Card.Heading>{title}</Card.Heading>
+              <Card.Description>{text}</Card.Description>
+            </Card>
+          ))}
+        </Grid>
+      </Stack>
     </section>
   );
 }

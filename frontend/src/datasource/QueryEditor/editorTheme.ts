@@ -9,7 +9,8 @@ export function editorTheme(theme: GrafanaTheme2): Extension {
   const { colors, components, shape, spacing, typography } = theme;
   return EditorView.theme(
     {
-      '&': {
+      // Menus hang in a box of their own outside the editor, which has the theme's class too but is no field.
+      '&.cm-editor': {
         fontSize: typography.bodySmall.fontSize,
         fontFamily: typography.fontFamilyMonospace,
         backgroundColor: components.input.background,
@@ -18,8 +19,8 @@ export function editorTheme(theme: GrafanaTheme2): Extension {
         borderRadius: shape.radius.default,
         minHeight: spacing(4),
       },
-      '&:hover': { borderColor: components.input.borderHover },
-      '&.cm-focused': { outline: `2px solid ${colors.primary.main}`, outlineOffset: '1px' },
+      '&.cm-editor:hover': { borderColor: components.input.borderHover },
+      '&.cm-editor.cm-focused': { outline: `2px solid ${colors.primary.main}`, outlineOffset: '1px' },
       '.cm-scroller': { fontFamily: 'inherit', lineHeight: '22px' },
       '.cm-content': { padding: spacing(0.5, 0), caretColor: colors.text.primary },
       '.cm-line': { padding: spacing(0, 1) },
