@@ -170,10 +170,8 @@ impl UpSource {
                 Ok(answer.covered)
             }
         };
-        let answers = match ask::each(&self.nodes, job, |_| false).await {
-            Ok(answers) => answers,
-            Err(_) => Vec::new(), // nothing is fatal here
-        };
+        // Nothing is fatal here: no error ends the round.
+        let answers = ask::each(&self.nodes, job, |_| false).await.unwrap_or_default();
         let now_ms = now_ms();
         self.nodes
             .iter()

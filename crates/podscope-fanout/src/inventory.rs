@@ -137,10 +137,8 @@ impl Fleet {
                 Ok(info)
             }
         };
-        let answers = match ask::each(&self.inner.nodes, job, |_| false).await {
-            Ok(answers) => answers,
-            Err(_) => Vec::new(), // nothing is fatal here
-        };
+        // Nothing is fatal here: no error ends the round.
+        let answers = ask::each(&self.inner.nodes, job, |_| false).await.unwrap_or_default();
         let nodes: Vec<NodeStatus> = self
             .inner
             .nodes

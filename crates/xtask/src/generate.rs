@@ -1,6 +1,5 @@
 //! Files made from the metric catalog.
 
-use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -40,23 +39,21 @@ fn metrics_markdown() -> String {
         if list.is_empty() {
             continue;
         }
-        let _ = write!(
-            out,
+        out.push_str(&format!(
             "\n## `job=\"{}\"`\n\n| metric | kind | unit | labels | meaning | source |\n| --- | --- | --- | --- | --- | --- |\n",
             job.as_str()
-        );
+        ));
         for def in list {
             let labels: Vec<String> = def.labels.iter().map(|label| format!("`{label}`")).collect();
-            let _ = writeln!(
-                out,
-                "| `{}` | {} | {} | {} | {} | {} |",
+            out.push_str(&format!(
+                "| `{}` | {} | {} | {} | {} | {} |\n",
                 def.name,
                 def.kind.as_str(),
                 unit_word(def),
                 labels.join(", "),
                 def.help.replace('|', "\\|"),
                 def.origin.replace('|', "\\|")
-            );
+            ));
         }
     }
     out
@@ -78,14 +75,13 @@ fn catalog_typescript() -> String {
          export const CATALOG: Readonly<Record<string, CatalogEntry>> = {\n",
     );
     for def in list {
-        let _ = writeln!(
-            out,
-            "  {}: {{ kind: {}, unit: {}, help: {} }},",
+        out.push_str(&format!(
+            "  {}: {{ kind: {}, unit: {}, help: {} }},\n",
             def.name,
             serde_json::json!(def.kind.as_str()),
             serde_json::json!(def.unit.grafana()),
             serde_json::json!(def.help)
-        );
+        ));
     }
     out.push_str("};\n");
     out
