@@ -1,6 +1,7 @@
 /** The datasource's resources: the Prometheus HTTP API, and what is ours (`parse`, `functions`, `inventory`). */
 import { type TimeRange } from '@grafana/data';
 
+import { errorText } from './errors';
 import { type Inventory } from './inventory';
 
 /** `DataSourceWithBackend.getResource`. */
@@ -25,8 +26,9 @@ export type InstantResult =
 
 export type ParseAnswer = { ok: true; type?: string } | { ok: false; error: string; position?: number | null };
 
+/** Every failure is an `Error` that says what the backend said. */
 export class FleetClient {
-  constructor(private readonly get: GetResource) {}
+  constructor(private readonly resource: GetResource) {}
 
   labelNames(matchers: string[], range?: TimeRange): Promise<string[]> {
     return this.api('api/v1/labels', { ...matching(matchers), ...within(range) });
@@ -61,6 +63,14 @@ export class FleetClient {
 
   async inventory(): Promise<Inventory> {
     return (await this.get('inventory')) as Inventory;
+  }
+
+  private async get(path: string, params?: Record<string, unknown>): Promise<unknown> {
+    try {
+      return await this.resource(path, params);
+    } catch (thrown) {
+      throw new Error(errorText(thrown), { cause: thrown });
+    }
   }
 
   private async api<T>(path: string, params: Record<string, unknown>): Promise<T> {

@@ -264,9 +264,14 @@ describe('a query variable', () => {
     expect(path).toBeUndefined();
   });
 
-  it('fails with what the backend says', async () => {
+  it.each([
+    ['an answer', () => Promise.resolve({ status: 'error', error: 'no node answered' })],
+    // What Grafana throws for a status that is not 2xx is no Error.
+    // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors
+    ['a status', () => Promise.reject({ status: 502, data: { status: 'error', error: 'no node answered' } })],
+  ])('fails with what the backend says in %s', async (_where, answer) => {
     const ds = datasource();
-    jest.spyOn(ds, 'getResource').mockResolvedValue({ status: 'error', error: 'no node answered' });
+    jest.spyOn(ds, 'getResource').mockImplementation(answer);
     await expect(lastValueFrom(ds.variables.query(request([{ refId: 'A', query: 'metrics(a)' }])))).rejects.toThrow(
       'no node answered'
     );
