@@ -36,6 +36,8 @@ enum What {
 }
 
 pub(crate) fn run(arguments: BenchArguments) -> Result<()> {
+    // An error means that somebody installed one already, which is as good.
+    let _already = rustls::crypto::ring::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         match arguments.what {
