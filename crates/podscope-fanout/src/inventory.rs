@@ -138,7 +138,9 @@ impl Fleet {
             }
         };
         // Nothing is fatal here: no error ends the round.
-        let answers = ask::each(&self.inner.nodes, job, |_| false).await.unwrap_or_default();
+        let answers = ask::each(&self.inner.nodes, job, |_| false)
+            .await
+            .unwrap_or_default();
         let nodes: Vec<NodeStatus> = self
             .inner
             .nodes
