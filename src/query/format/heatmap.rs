@@ -1,6 +1,8 @@
 //! A heatmap from classic histogram buckets: per group of the other labels one frame, one column per bucket in order of
 //! its bound, each bucket's own count instead of the cumulative one.
 
+use std::collections::HashMap;
+
 use podscope_model::labels::Labels;
 use podscope_model::sample::is_stale;
 
@@ -14,16 +16,20 @@ const BOUND: &str = "le";
 const NOISE: f64 = 1e-9;
 
 pub(super) fn frames(lines: Vec<Line>, shape: &Shape<'_>, meta: &Meta) -> Vec<Frame> {
-    let mut groups: Vec<(Labels, Vec<Line>)> = Vec::new();
+    // In order of first appearance.
+    let mut groups: Vec<Vec<Line>> = Vec::new();
+    let mut known: HashMap<Labels, usize> = HashMap::new();
     for line in lines {
-        let key = line.labels.filter(|name| name != BOUND);
-        match groups.iter_mut().find(|(labels, _)| *labels == key) {
-            Some((_, list)) => list.push(line),
-            None => groups.push((key, vec![line])),
+        let at = *known
+            .entry(line.labels.filter(|name| name != BOUND))
+            .or_insert(groups.len());
+        match groups.get_mut(at) {
+            Some(list) => list.push(line),
+            None => groups.push(vec![line]),
         }
     }
     let mut frames: Vec<Frame> = Vec::with_capacity(groups.len());
-    for (_, mut list) in groups {
+    for mut list in groups {
         list.sort_by(|a, b| bound(&a.labels).total_cmp(&bound(&b.labels)));
         deaccumulate(&mut list);
         let mut meta = if frames.is_empty() {
