@@ -10,6 +10,12 @@ import { ALL, type Choice, type Choices, resolve } from './variables';
 const RANGES = ['now-5m', 'now-15m', 'now-1h', 'now-6h', 'now-24h'];
 const REFRESH = ['', '1s', '5s', '10s', '30s', '1m'];
 
+type Request = 'list' | 'dashboard' | 'variables';
+
+function message(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
 interface Place {
   uid: string;
   search: URLSearchParams;
@@ -26,7 +32,8 @@ export function App(): ReactElement {
   const [dashboard, setDashboard] = useState<Dashboard>();
   // With the dashboard they belong to: another dashboard's variables must not be put into this one's queries.
   const [resolved, setResolved] = useState<{ uid: string; choices: Choices }>();
-  const [fault, setFault] = useState<string>();
+  // One for each request, so that the success of one does not hide the failure of another.
+  const [failures, setFailures] = useState<Partial<Record<Request, string>>>({});
   const [tick, setTick] = useState(0);
 
   const range: Range = useMemo(
@@ -60,7 +67,7 @@ export function App(): ReactElement {
     listDashboards()
       .then(setList)
       .catch((error: unknown) => {
-        setFault(error instanceof Error ? error.message : String(error));
+        setFailures((known) => ({ ...known, list: message(error) }));
       });
   }, []);
 
@@ -72,11 +79,11 @@ export function App(): ReactElement {
     loadDashboard(uid)
       .then((loaded) => {
         setDashboard(loaded);
-        setFault(undefined);
+        setFailures(({ list: kept }) => (kept === undefined ? {} : { list: kept }));
         document.title = `${loaded.title} - preview without Grafana`;
       })
       .catch((error: unknown) => {
-        setFault(error instanceof Error ? error.message : String(error));
+        setFailures((known) => ({ ...known, dashboard: message(error) }));
       });
   }, [where.uid, list, dashboard]);
 
@@ -92,7 +99,7 @@ export function App(): ReactElement {
         }
       })
       .catch((error: unknown) => {
-        setFault(error instanceof Error ? error.message : String(error));
+        setFailures((known) => ({ ...known, variables: message(error) }));
       });
     return () => {
       current = false;
@@ -186,18 +193,18 @@ export function App(): ReactElement {
           ))}
         </select>
       </header>
-      {fault !== undefined && (
-        <p role="alert" className="page-error">
-          {fault}
+      {Object.entries(failures).map(([request, text]) => (
+        <p key={request} role="alert" className="page-error">
+          {text}
         </p>
-      )}
+      ))}
       {faults.length > 0 && (
         <p role="alert" className="page-error">
           Not drawn in the preview: {faults.join('; ')}
         </p>
       )}
       {dashboard === undefined || choices === undefined ? (
-        fault === undefined && <p className="no-data">Loading</p>
+        Object.keys(failures).length === 0 && <p className="no-data">Loading</p>
       ) : (
         <DashboardGrid dashboard={dashboard} choices={choices} range={range} tick={tick} />
       )}
