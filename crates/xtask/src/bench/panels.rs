@@ -21,7 +21,7 @@ const EXPRESSIONS: &[&str] = &[
     "max by (Hostname) (max_over_time(DCGM_FI_DEV_GPU_TEMP[10m])) > 60",
     "quantile(0.95, DCGM_FI_DEV_POWER_USAGE)",
     "count(DCGM_FI_DEV_GPU_UTIL < 50)",
-    "DCGM_FI_DEV_GPU_UTIL{instance=~\".*0001\"}",
+    "DCGM_FI_DEV_GPU_UTIL{instance=~\".*-01\"}",
 ];
 const METRICS: &str = "DCGM_FI_DEV_GPU_UTIL|DCGM_FI_DEV_GPU_TEMP|DCGM_FI_DEV_POWER_USAGE";
 const SPAN_S: i64 = 3600;
