@@ -38,7 +38,9 @@ enum Task {
 }
 
 fn main() -> Result<()> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+    // As cargo says it now, not when this was compiled: clones may share one target folder.
+    let here = std::env::var("CARGO_MANIFEST_DIR").unwrap_or_else(|_| env!("CARGO_MANIFEST_DIR").to_owned());
+    let root = Path::new(&here)
         .ancestors()
         .nth(2)
         .context("xtask lies two folders below the repository root")?;
