@@ -58,7 +58,20 @@ export interface Dashboard {
 
 /** What shipped dashboards may use; `allowed.test.ts` holds every committed dashboard against it. */
 export const ALLOWED = {
-  panels: ['row', 'text', 'timeseries', 'stat', 'gauge', 'bargauge', 'table', 'heatmap', 'state-timeline'],
+  panels: [
+    'row',
+    'text',
+    'timeseries',
+    'stat',
+    'gauge',
+    'bargauge',
+    'table',
+    'heatmap',
+    'state-timeline',
+    'piechart',
+    'logs',
+    'nodeGraph',
+  ],
   transformations: ['organize', 'joinByField', 'merge', 'sortBy', 'filterFieldsByName', 'reduce', 'limit'],
   variables: ['datasource', 'query', 'custom', 'constant', 'textbox'],
 } as const;

@@ -6,6 +6,9 @@ import type { Panel } from '../model';
 import { BarGaugePanel } from './BarGaugePanel';
 import { GaugePanel } from './GaugePanel';
 import { HeatmapPanel } from './HeatmapPanel';
+import { LogsPanel } from './LogsPanel';
+import { NodeGraphPanel } from './NodeGraphPanel';
+import { PiePanel } from './PiePanel';
 import { StatPanel } from './StatPanel';
 import { StateTimelinePanel } from './StateTimelinePanel';
 import { TablePanel } from './TablePanel';
@@ -25,6 +28,9 @@ const PANELS: Readonly<Record<string, (props: PanelProps) => ReactElement>> = {
   bargauge: BarGaugePanel,
   gauge: GaugePanel,
   heatmap: HeatmapPanel,
+  logs: LogsPanel,
+  nodeGraph: NodeGraphPanel,
+  piechart: PiePanel,
   stat: StatPanel,
   'state-timeline': StateTimelinePanel,
   table: TablePanel,
