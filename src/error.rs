@@ -35,6 +35,12 @@ pub enum QueryError {
     Settings(#[from] SettingsError),
     #[error("reading the query: {0}")]
     Model(String),
+    /// A request that names no person, from a data source that shows each person only what is theirs.
+    #[error(
+        "this data source shows everybody only what is theirs, and the request does not say who asks; sign in (an anonymous viewer, or \
+         one without the name the data source goes by, sees nothing)"
+    )]
+    Nobody,
     #[error("the query type {0:?} is not supported; this data source answers \"promql\"")]
     QueryType(String),
     #[error("the query has no expression; write PromQL into `expr`")]
@@ -88,6 +94,7 @@ impl QueryError {
             | Self::Parse(_)
             | Self::Shape(_)
             | Self::Settings(_) => 400,
+            Self::Nobody => 403,
             Self::TooManyCells { .. } => 422,
             Self::Incomplete { .. } => 502,
             Self::Fleet(error) => match error.kind() {

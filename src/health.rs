@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use podscope_fanout::NodeStatus;
+use podscope_fanout::{Fleet, NodeStatus};
 use podscope_model::leaf::{ApiError, ApiErrorKind, CollectorState, NodeInfo};
 use serde_json::{Value, json};
 
@@ -20,12 +20,43 @@ const LINES: usize = 200;
 pub async fn check(instance: &Instance) -> Health {
     let now_ms = now_ms();
     let nodes = instance.fleet.inventory().await;
-    let (ok, message) = sentence(&nodes, instance.settings.completeness, now_ms);
+    let (mut ok, mut message) = sentence(&nodes, instance.settings.completeness, now_ms);
+    if instance.settings.scope.on
+        && let Some(open) = open_door(instance).await
+    {
+        ok = false;
+        message = open;
+    }
     Health {
         ok,
         message,
         details: details(&nodes, now_ms),
     }
+}
+
+/// With everybody held to what is theirs: an agent that answers without token or certificate shows everything to whoever
+/// can reach it, past Grafana.
+async fn open_door(instance: &Instance) -> Option<String> {
+    let mut config = instance.settings.fleet_config();
+    config.token = None;
+    config.tls.client_cert_pem = None;
+    config.tls.client_key_pem = None;
+    let stranger = Fleet::new(config).ok()?;
+    let nodes = stranger.inventory().await;
+    let open: Vec<&str> = nodes
+        .iter()
+        .filter(|node| node.info.is_ok())
+        .map(|node| node.instance.as_str())
+        .collect();
+    let first = open.first()?;
+    let others = match open.len() - 1 {
+        0 => String::new(),
+        more => format!(" (and {more} more)"),
+    };
+    Some(format!(
+        "people are held to what is theirs, but the agent {first}{others} answers without a token, so that everybody who can reach \
+         it sees everything; set `token_file` in the agent's configuration and the token here"
+    ))
 }
 
 fn now_ms() -> i64 {

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use podscope_fanout::Fleet;
 use podscope_model::leaf::MetricInfo;
+use podscope_model::scope::Scope;
 
 use crate::error::QueryError;
 use crate::request::{Context, DataSource};
@@ -28,11 +29,18 @@ pub struct Instance {
 
 type Metadata = (Instant, Arc<BTreeMap<String, MetricInfo>>);
 
+/// A person's number of series is not another's.
+type CountKey = (Option<String>, String);
+
+fn count_key(scope: Option<&Scope>, expr: &str) -> CountKey {
+    (scope.map(|scope| scope.name.clone()), expr.to_owned())
+}
+
 /// Expression -> number of series it answered last, oldest forgotten first.
 #[derive(Debug, Default)]
 struct Counts {
-    by_expr: HashMap<String, u64>,
-    order: VecDeque<String>,
+    by_expr: HashMap<CountKey, u64>,
+    order: VecDeque<CountKey>,
 }
 
 impl Instance {
@@ -51,16 +59,17 @@ impl Instance {
     }
 
     /// How many series an expression answered when it was last asked.
-    pub fn known_series(&self, expr: &str) -> Option<u64> {
+    pub fn known_series(&self, scope: Option<&Scope>, expr: &str) -> Option<u64> {
         let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        counts.by_expr.get(expr).copied()
+        counts.by_expr.get(&count_key(scope, expr)).copied()
     }
 
     /// Remembers how many series an expression has.
-    pub fn remember_series(&self, expr: &str, series: u64) {
+    pub fn remember_series(&self, scope: Option<&Scope>, expr: &str, series: u64) {
+        let key = count_key(scope, expr);
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        if counts.by_expr.insert(expr.to_owned(), series).is_none() {
-            counts.order.push_back(expr.to_owned());
+        if counts.by_expr.insert(key.clone(), series).is_none() {
+            counts.order.push_back(key);
         }
         while counts.order.len() > COUNTS {
             if let Some(oldest) = counts.order.pop_front() {
@@ -202,9 +211,12 @@ mod tests {
     async fn the_oldest_expressions_are_forgotten() {
         let instance = Instances::default().get(&context(1)).expect("valid");
         for at in 0..=COUNTS {
-            instance.remember_series(&format!("m{at}"), at as u64);
+            instance.remember_series(None, &format!("m{at}"), at as u64);
         }
-        assert_eq!(instance.known_series("m0"), None);
-        assert_eq!(instance.known_series(&format!("m{COUNTS}")), Some(COUNTS as u64));
+        assert_eq!(instance.known_series(None, "m0"), None);
+        assert_eq!(
+            instance.known_series(None, &format!("m{COUNTS}")),
+            Some(COUNTS as u64)
+        );
     }
 }

@@ -19,6 +19,7 @@ pub mod plugin;
 pub mod query;
 pub mod request;
 pub mod resources;
+pub mod scope;
 pub mod settings;
 
 pub use plugin::Plugin;

@@ -39,7 +39,16 @@ impl Plugin {
                     .collect();
             }
         };
-        let asked = Arc::new(query::Asked::new(&request));
+        let scope = match instance.settings.scope.of(request.context.user.as_ref()) {
+            Ok(scope) => scope,
+            Err(error) => {
+                return ref_ids
+                    .into_iter()
+                    .map(|ref_id| (ref_id, Err(error.clone())))
+                    .collect();
+            }
+        };
+        let asked = Arc::new(query::Asked::new(&request, scope));
         // A task each: they run on all cores, and a panic in one is that one's error.
         let mut tasks = JoinSet::new();
         for (at, raw) in request.queries.into_iter().enumerate() {

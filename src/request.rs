@@ -22,6 +22,7 @@ pub struct Context {
 #[derive(Clone, Debug, Default)]
 pub struct User {
     pub login: String,
+    pub email: String,
     /// `Admin`, `Editor`, `Viewer`, `None` or empty: whatever Grafana says.
     pub role: String,
 }

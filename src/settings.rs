@@ -14,6 +14,10 @@
 //! | `tlsAuthWithCACert` | trust only the certificates in the secret `tlsCACert` | false |
 //! | `tlsAuth` | show the certificate and key in the secrets `tlsClientCert`, `tlsClientKey` | false |
 //! | `tlsSkipVerify` | accept any certificate | false |
+//! | `scope` | `viewers`: everybody but Admins and Editors sees only what is theirs; `off`: everybody sees everything | `off` |
+//! | `scopeBy` | what of a person is the `user` label: `login`, `email` or `emailName` (before the `@`) | `login` |
+//! | `scopeUsers` | object: login or e-mail address -> `user` label; goes before `scopeBy` | none |
+//! | `publicMetrics` | list (or text, one per line) of metrics everybody may see; a name may end in `*` | none |
 //! | `serverName` | the name the agents' certificates carry, when it is not the URL's host | the URL's host |
 //!
 //! Secrets: `token` (sent as bearer token), `tlsCACert`, `tlsClientCert`, `tlsClientKey` (PEM). The data source's own
@@ -29,6 +33,7 @@ use serde_json::{Map, Value};
 
 use crate::query::duration;
 use crate::request::DataSource;
+use crate::scope::{NameBy, ScopeSettings};
 
 /// A setting that makes no sense.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -54,6 +59,7 @@ pub struct Settings {
     pub limits: Limits,
     pub token: Option<Secret>,
     pub tls: TlsConfig,
+    pub scope: ScopeSettings,
 }
 
 impl Settings {
@@ -89,6 +95,7 @@ impl Settings {
             },
             token: secret("token").map(|token| Secret::new(token.trim())),
             tls: read.tls(secret)?,
+            scope: read.scope()?,
         })
     }
 
@@ -249,6 +256,88 @@ impl Reader<'_> {
         Ok(targets)
     }
 
+    fn scope(&self) -> Result<ScopeSettings, SettingsError> {
+        let word = |key: &str| self.get(key).map(|value| (value.as_str().map(str::trim), value));
+        let on = match word("scope") {
+            None | Some((Some("off"), _)) => false,
+            Some((Some("viewers"), _)) => true,
+            Some((_, other)) => {
+                return Err(bad(
+                    "scope",
+                    format!("must be \"off\" or \"viewers\", it is {other}"),
+                ));
+            }
+        };
+        let by = match word("scopeBy") {
+            None | Some((Some("login"), _)) => NameBy::Login,
+            Some((Some("email"), _)) => NameBy::Email,
+            Some((Some("emailName"), _)) => NameBy::EmailName,
+            Some((_, other)) => {
+                return Err(bad(
+                    "scopeBy",
+                    format!("must be \"login\", \"email\" or \"emailName\", it is {other}"),
+                ));
+            }
+        };
+        let mut users = BTreeMap::new();
+        match self.get("scopeUsers") {
+            None => {}
+            Some(Value::Object(list)) => {
+                for (person, user) in list {
+                    let user = user.as_str().map(str::trim).filter(|user| !user.is_empty());
+                    let user = user.ok_or_else(|| {
+                        bad(
+                            format!("scopeUsers.{person}"),
+                            "must be the text of a `user` label",
+                        )
+                    })?;
+                    users.insert(person.clone(), user.to_owned());
+                }
+            }
+            Some(other) => {
+                return Err(bad(
+                    "scopeUsers",
+                    format!("must be an object of login -> user, it is {}", kind(other)),
+                ));
+            }
+        }
+        let public = match self.get("publicMetrics") {
+            None => Vec::new(),
+            Some(Value::String(text)) => text.split(['\n', ',']).map(str::to_owned).collect(),
+            Some(Value::Array(list)) => list
+                .iter()
+                .map(|name| name.as_str().map(ToOwned::to_owned))
+                .collect::<Option<Vec<String>>>()
+                .ok_or_else(|| bad("publicMetrics", "must be a list of texts"))?,
+            Some(other) => {
+                return Err(bad(
+                    "publicMetrics",
+                    format!("must be a list, it is {}", kind(other)),
+                ));
+            }
+        };
+        let public = public
+            .iter()
+            .map(|name| name.trim())
+            .filter(|name| !name.is_empty())
+            .map(|name| match metric_pattern(name) {
+                true => Ok(name.to_owned()),
+                false => Err(bad(
+                    "publicMetrics",
+                    format!(
+                        "has {name:?}; write a metric's name, or the beginning of one and a * at its end"
+                    ),
+                )),
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(ScopeSettings {
+            on,
+            by,
+            users,
+            public,
+        })
+    }
+
     fn tls(&self, secret: impl Fn(&str) -> Option<String>) -> Result<TlsConfig, SettingsError> {
         let needed = |flag: &str, key: &str| {
             secret(key).ok_or_else(|| {
@@ -328,6 +417,15 @@ fn target(key: &str, value: &Value) -> Result<Option<TargetSpec>, SettingsError>
         instance: text("instance").map(ToOwned::to_owned),
         labels,
     }))
+}
+
+/// A metric name, or the beginning of one with `*`. A lone `*` would make everything public: that is `scope: off`.
+fn metric_pattern(text: &str) -> bool {
+    let name = text.strip_suffix('*').unwrap_or(text);
+    !name.is_empty()
+        && name
+            .chars()
+            .all(|letter| letter.is_ascii_alphanumeric() || letter == '_' || letter == ':')
 }
 
 fn label_name(name: &str) -> bool {

@@ -22,6 +22,7 @@ pub(super) fn context(context: Option<pluginv2::PluginContext>) -> Context {
         plugin_id: context.plugin_id,
         user: context.user.map(|user| User {
             login: user.login,
+            email: user.email,
             role: user.role,
         }),
         datasource: context.data_source_instance_settings.map(|settings| DataSource {

@@ -6,6 +6,7 @@ use podscope_fanout::{FleetAnswer, FleetQuery};
 use podscope_model::leaf::Annotation;
 use podscope_model::matcher::fixed_name;
 use podscope_model::sample::Grid;
+use podscope_model::scope::Scope;
 use podscope_promql::{Parsed, Value, ValueType};
 use serde::Deserialize;
 
@@ -23,6 +24,8 @@ use crate::request::{QueryRequest, RawQuery};
 /// What the queries of one request have in common.
 #[derive(Clone, Debug)]
 pub struct Asked {
+    /// What the person may see; `None`: everything.
+    scope: Option<Scope>,
     from_alert: bool,
     from_expression: bool,
     /// Several tables in one answer: their value columns carry the refId.
@@ -30,7 +33,7 @@ pub struct Asked {
 }
 
 impl Asked {
-    pub fn new(request: &QueryRequest) -> Self {
+    pub fn new(request: &QueryRequest, scope: Option<Scope>) -> Self {
         #[derive(Deserialize)]
         struct JustFormat {
             format: Option<String>,
@@ -42,6 +45,7 @@ impl Asked {
             .filter(|query| query.format.as_deref() == Some("table"))
             .count();
         Self {
+            scope,
             from_alert: request.from_alert(),
             from_expression: request.from_expression(),
             many_tables: tables > 1,
@@ -233,7 +237,10 @@ impl<'a> Query<'a> {
             }
         }
         let mut step_ms = self.step_ms;
-        let mut series = match self.instance.known_series(&self.model.expr) {
+        let mut series = match self
+            .instance
+            .known_series(self.asked.scope.as_ref(), &self.model.expr)
+        {
             Some(series) => series,
             None => self.probe(step_ms).await?,
         };
@@ -244,7 +251,8 @@ impl<'a> Query<'a> {
             let expr = self.expr(step_ms);
             let answer = self.ask(&expr, grid).await?;
             series = count_series(&answer.outcome.value);
-            self.instance.remember_series(&self.model.expr, series);
+            self.instance
+                .remember_series(self.asked.scope.as_ref(), &self.model.expr, series);
             // More series than were expected: once more with a wider step. It grows each time, so this ends.
             if self.fitting_step(grid, series)?.is_none() {
                 let notice = self.widening_notice(step_ms, series);
@@ -304,7 +312,7 @@ impl<'a> Query<'a> {
             expr: expr.to_owned(),
             grid,
             lookback_ms: self.instance.settings.lookback_ms,
-            user: None,
+            user: self.asked.scope.clone(),
             limits: None,
             alert: self.asked.from_alert,
         };

@@ -3,11 +3,15 @@
 use podscope_fanout::NodeStatus;
 use serde_json::{Map, Value, json};
 
-use crate::instances::Instance;
+use super::Asker;
 
-pub(super) async fn list(instance: &Instance) -> Value {
-    let nodes = instance.fleet.inventory().await;
+pub(super) async fn list(asker: &Asker) -> Value {
+    let nodes = asker.instance.fleet.inventory().await;
     let answered = nodes.iter().filter(|node| node.info.is_ok()).count();
+    if asker.scope.is_some() {
+        // Nodes, GPUs and collectors are nobody's own.
+        return json!({ "nodes": [], "expected": nodes.len(), "answered": answered, "restricted": true });
+    }
     json!({
         "nodes": nodes.iter().map(node).collect::<Vec<_>>(),
         "expected": nodes.len(),

@@ -9,13 +9,16 @@ mod params;
 mod prometheus;
 
 use std::io::Write;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use podscope_model::scope::Scope;
 use podscope_promql::ValueType;
 use serde_json::{Value, json};
 
+use crate::instances::Instance;
 use crate::plugin::Plugin;
 use crate::query::macros::{self, Times};
 use crate::request::{ResourceRequest, ResourceResponse};
@@ -23,6 +26,13 @@ use params::Params;
 
 /// Answers shorter than this are not worth compressing.
 const GZIP_FROM: usize = 1024;
+
+/// A data source, and what the person who asks may see of it.
+struct Asker {
+    instance: Arc<Instance>,
+    /// `None`: everything.
+    scope: Option<Scope>,
+}
 
 /// An answer before it becomes bytes.
 struct Reply {
@@ -93,13 +103,17 @@ async fn route(plugin: &Plugin, request: &ResourceRequest) -> Reply {
     if path != "inventory" && !prometheus::knows(path) {
         return Reply::error(404, "not_found", format!("there is no resource {path:?}"));
     }
-    let instance = match plugin.instances.get(&request.context) {
-        Ok(instance) => instance,
+    let asker = plugin.instances.get(&request.context).and_then(|instance| {
+        let scope = instance.settings.scope.of(request.context.user.as_ref())?;
+        Ok(Asker { instance, scope })
+    });
+    let asker = match asker {
+        Ok(asker) => asker,
         Err(error) => return Reply::error(error.status(), "bad_data", error.text()),
     };
     match path {
-        "inventory" => Reply::ok(&inventory::list(&instance).await),
-        _ => prometheus::answer(&instance, path, &params).await,
+        "inventory" => Reply::ok(&inventory::list(&asker).await),
+        _ => prometheus::answer(&asker, path, &params).await,
     }
 }
 

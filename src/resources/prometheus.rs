@@ -1,7 +1,5 @@
 //! `api/v1/*`: the part of the Prometheus HTTP API that editors, variables and scripts use.
 
-use std::sync::Arc;
-
 use podscope_fanout::{Completeness, FleetError, FleetQuery, SeriesRequest};
 use podscope_model::catalog::Unit;
 use podscope_model::leaf::{Annotation, ApiErrorKind};
@@ -10,10 +8,9 @@ use podscope_model::sample::Grid;
 use podscope_promql::{EvalError, api_json};
 use serde_json::{Map, Value, json};
 
-use super::Reply;
 use super::params::Params;
+use super::{Asker, Reply};
 use crate::error::chain;
-use crate::instances::Instance;
 
 /// Prometheus's own limit.
 const MAX_POINTS: usize = 11_000;
@@ -37,15 +34,15 @@ fn label_of(path: &str) -> Option<String> {
 
 type Answered = Result<Reply, Reply>;
 
-pub(super) async fn answer(instance: &Arc<Instance>, path: &str, params: &Params) -> Reply {
+pub(super) async fn answer(asker: &Asker, path: &str, params: &Params) -> Reply {
     let answered = match path {
-        "api/v1/labels" => labels(instance, params).await,
-        "api/v1/series" => series(instance, params).await,
-        "api/v1/metadata" => metadata(instance, params).await,
-        "api/v1/query" => query(instance, params).await,
-        "api/v1/query_range" => query_range(instance, params).await,
+        "api/v1/labels" => labels(asker, params).await,
+        "api/v1/series" => series(asker, params).await,
+        "api/v1/metadata" => metadata(asker, params).await,
+        "api/v1/query" => query(asker, params).await,
+        "api/v1/query_range" => query_range(asker, params).await,
         path => match label_of(path) {
-            Some(name) => label_values(instance, &name, params).await,
+            Some(name) => label_values(asker, &name, params).await,
             None => Err(Reply::error(404, "not_found", "there is no such resource")),
         },
     };
@@ -109,7 +106,7 @@ fn now_ms() -> i64 {
 }
 
 /// The selectors and the time range a list is made from; without times, everything kept.
-fn series_request(params: &Params) -> Result<SeriesRequest, Reply> {
+fn series_request(asker: &Asker, params: &Params) -> Result<SeriesRequest, Reply> {
     let selectors = params
         .all("match[]")
         .map(selector)
@@ -118,7 +115,7 @@ fn series_request(params: &Params) -> Result<SeriesRequest, Reply> {
         selectors,
         start_ms: params.time_ms("start").map_err(bad)?.unwrap_or(0),
         end_ms: params.time_ms("end").map_err(bad)?.unwrap_or_else(now_ms),
-        user: None,
+        user: asker.scope.clone(),
     };
     if request.end_ms < request.start_ms {
         return Err(bad("end timestamp must not be before start time"));
@@ -138,9 +135,10 @@ fn selector(text: &str) -> Result<Vec<Matcher>, Reply> {
     }
 }
 
-async fn labels(instance: &Instance, params: &Params) -> Answered {
-    let request = series_request(params)?;
-    let names = instance
+async fn labels(asker: &Asker, params: &Params) -> Answered {
+    let request = series_request(asker, params)?;
+    let names = asker
+        .instance
         .fleet
         .label_names(&request)
         .await
@@ -148,9 +146,10 @@ async fn labels(instance: &Instance, params: &Params) -> Answered {
     listed(names.value, &names.completeness, params)
 }
 
-async fn label_values(instance: &Instance, name: &str, params: &Params) -> Answered {
-    let request = series_request(params)?;
-    let values = instance
+async fn label_values(asker: &Asker, name: &str, params: &Params) -> Answered {
+    let request = series_request(asker, params)?;
+    let values = asker
+        .instance
         .fleet
         .label_values(name, &request)
         .await
@@ -158,12 +157,13 @@ async fn label_values(instance: &Instance, name: &str, params: &Params) -> Answe
     listed(values.value, &values.completeness, params)
 }
 
-async fn series(instance: &Instance, params: &Params) -> Answered {
-    let request = series_request(params)?;
+async fn series(asker: &Asker, params: &Params) -> Answered {
+    let request = series_request(asker, params)?;
     if request.selectors.is_empty() {
         return Err(bad("no match[] parameter provided"));
     }
-    let series = instance
+    let series = asker
+        .instance
         .fleet
         .series(&request)
         .await
@@ -171,9 +171,9 @@ async fn series(instance: &Instance, params: &Params) -> Answered {
     listed(series.value, &series.completeness, params)
 }
 
-async fn metadata(instance: &Arc<Instance>, params: &Params) -> Answered {
+async fn metadata(asker: &Asker, params: &Params) -> Answered {
     let limit = params.limit().map_err(bad)?.unwrap_or(usize::MAX);
-    let all = instance.metadata().await;
+    let all = asker.instance.metadata().await;
     let only = params.get("metric");
     let data: Map<String, Value> = all
         .iter()
@@ -205,13 +205,13 @@ fn expression(params: &Params) -> Result<&str, Reply> {
         .ok_or_else(|| bad("parameter \"query\" is missing: write PromQL into it"))
 }
 
-async fn query(instance: &Instance, params: &Params) -> Answered {
+async fn query(asker: &Asker, params: &Params) -> Answered {
     let expr = expression(params)?;
     let time = params.time_ms("time").map_err(bad)?.unwrap_or_else(now_ms);
-    evaluate(instance, expr, Grid::instant(time), false, params).await
+    evaluate(asker, expr, Grid::instant(time), false, params).await
 }
 
-async fn query_range(instance: &Instance, params: &Params) -> Answered {
+async fn query_range(asker: &Asker, params: &Params) -> Answered {
     let expr = expression(params)?;
     let missing = |name: &str| bad(format!("parameter {name:?} is missing"));
     let grid = Grid {
@@ -237,16 +237,18 @@ async fn query_range(instance: &Instance, params: &Params) -> Answered {
             grid.step_ms
         )));
     }
-    evaluate(instance, expr, grid, true, params).await
+    evaluate(asker, expr, grid, true, params).await
 }
 
-async fn evaluate(instance: &Instance, expr: &str, grid: Grid, range: bool, params: &Params) -> Answered {
+async fn evaluate(asker: &Asker, expr: &str, grid: Grid, range: bool, params: &Params) -> Answered {
     let lookback = params.duration_ms("lookback_delta").map_err(bad)?;
     let query = FleetQuery {
-        lookback_ms: lookback.unwrap_or(instance.settings.lookback_ms),
+        user: asker.scope.clone(),
+        lookback_ms: lookback.unwrap_or(asker.instance.settings.lookback_ms),
         ..FleetQuery::new(expr, grid)
     };
-    let answer = instance
+    let answer = asker
+        .instance
         .fleet
         .query(query)
         .await

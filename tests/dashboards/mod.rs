@@ -150,6 +150,7 @@ async fn every_panel_of_every_dashboard_shows_data() {
         plugin_id: DATASOURCE.to_owned(),
         user: Some(User {
             login: "admin".to_owned(),
+            email: String::new(),
             role: "Admin".to_owned(),
         }),
         datasource: Some(DataSource {

@@ -8,6 +8,7 @@ mod life;
 mod manifest;
 mod queries;
 mod resources;
+mod scope;
 mod simulated;
 
 use std::collections::BTreeMap;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use podscope_history::History;
 use podscope_model::labels::Labels;
 use podscope_model::leaf::{
     AgentApi, ApiError, ApiErrorKind, LeafAnswer, LeafQuery, LeafStats, LeafValue, NodeInfo, SeriesAnswer,
@@ -14,6 +15,7 @@ use podscope_promql::EvalError;
 use crate::labelled::{LabelledSource, node_labels};
 use crate::queries::RunError;
 use crate::schedule::now_ms;
+use crate::scope::ScopedSource;
 use crate::state::AgentState;
 
 impl AgentState {
@@ -51,8 +53,15 @@ impl AgentState {
         let (value, annotations) = if query.shape == Shape::Coverage {
             (LeafValue::None, Vec::new())
         } else {
-            let source = LabelledSource::new(&**self.history(), node);
-            podscope_promql::evaluate_leaf(query, &source, budget).map_err(|error| of_eval(&error))?
+            let history: &History = self.history();
+            let evaluated = match &query.user {
+                None => podscope_promql::evaluate_leaf(query, &LabelledSource::new(history, node), budget),
+                Some(scope) => {
+                    let mine = ScopedSource::new(history, scope);
+                    podscope_promql::evaluate_leaf(query, &LabelledSource::new(&mine, node), budget)
+                }
+            };
+            evaluated.map_err(|error| of_eval(&error))?
         };
         let series_out = match &value {
             LeafValue::Steps(series) => series.len(),
@@ -78,18 +87,6 @@ impl AgentState {
     }
 }
 
-/// There is no scope yet: a question held to one user's rows must not be answered with everybody's.
-fn refuse_scope(user: Option<&str>) -> Result<(), ApiError> {
-    match user {
-        None => Ok(()),
-        Some(_) => Err(ApiError::new(
-            ApiErrorKind::BadData,
-            "this agent cannot hold an answer to one user's rows yet, and does not answer with everybody's: turn scope off \
-             in the datasource, or ask without `user`",
-        )),
-    }
-}
-
 /// The grid of a leaf query must be one: the planner of another version may be wrong.
 fn check_grid(query: &LeafQuery, max_points: u64) -> Result<(), ApiError> {
     let steps = query.grid.len() as u64;
@@ -110,7 +107,6 @@ fn check_grid(query: &LeafQuery, max_points: u64) -> Result<(), ApiError> {
 
 impl AgentApi for AgentState {
     async fn query(&self, query: LeafQuery) -> Result<LeafAnswer, ApiError> {
-        refuse_scope(query.user.as_deref())?;
         let node = self.labels_for(&query.target)?;
         check_grid(&query, self.live().limits.max_points)?;
         let limits = self.bounded(query.limits);
@@ -123,13 +119,19 @@ impl AgentApi for AgentState {
     }
 
     async fn series(&self, query: SeriesQuery) -> Result<SeriesAnswer, ApiError> {
-        refuse_scope(query.user.as_deref())?;
         let node = self.labels_for(&query.target)?;
         let limits = self.bounded(query.limits);
         let state = self.shared()?;
         let ran = self.queries().run(limits, move |budget| {
-            let source = LabelledSource::new(&**state.history(), node);
-            list_series(&source, &query, budget).map_err(|error| of_source(&error))
+            let history: &History = state.history();
+            let listed = match &query.user {
+                None => list_series(&LabelledSource::new(history, node), &query, budget),
+                Some(scope) => {
+                    let mine = ScopedSource::new(history, scope);
+                    list_series(&LabelledSource::new(&mine, node), &query, budget)
+                }
+            };
+            listed.map_err(|error| of_source(&error))
         });
         let series = ran.await.map_err(of_run)??;
         Ok(SeriesAnswer {

@@ -32,6 +32,7 @@ pub mod listen;
 pub mod queries;
 mod reload;
 pub mod schedule;
+mod scope;
 pub mod secret;
 pub mod self_metrics;
 pub mod state;

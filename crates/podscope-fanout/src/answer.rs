@@ -5,6 +5,7 @@ use std::time::Duration;
 use podscope_model::leaf::{ApiError, ApiErrorKind, Limits, NodeInfo};
 use podscope_model::matcher::Matcher;
 use podscope_model::sample::Grid;
+use podscope_model::scope::Scope;
 use podscope_promql::{DEFAULT_LOOKBACK_MS, Outcome};
 use serde::Serialize;
 
@@ -15,7 +16,7 @@ pub struct FleetQuery {
     pub grid: Grid,
     pub lookback_ms: i64,
     /// Only what this user may see (rule 11 of the design); absent: everything.
-    pub user: Option<String>,
+    pub user: Option<Scope>,
     /// Absent: the fleet's own.
     pub limits: Option<Limits>,
     /// The query decides an alert: where a silent leaf may change the answer's meaning (`absent`, `scalar`, ...; rule 7
@@ -143,7 +144,7 @@ pub struct SeriesRequest {
     pub selectors: Vec<Vec<Matcher>>,
     pub start_ms: i64,
     pub end_ms: i64,
-    pub user: Option<String>,
+    pub user: Option<Scope>,
 }
 
 /// A merged list and who contributed to it.

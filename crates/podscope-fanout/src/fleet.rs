@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use podscope_model::leaf::{AgentApi, ApiError, ApiErrorKind};
 use podscope_model::sample::Grid;
+use podscope_model::scope::Scope;
 use tokio::sync::Semaphore;
 
 use crate::answer::{FleetAnswer, FleetQuery};
@@ -37,7 +38,7 @@ pub(crate) struct Key {
     expr: String,
     grid: Grid,
     lookback_ms: i64,
-    user: Option<String>,
+    user: Option<Scope>,
     limits: (u64, u64, u64),
     alert: bool,
 }

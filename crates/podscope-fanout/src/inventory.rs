@@ -247,7 +247,11 @@ impl Fleet {
             return Err(FleetError::NoneAnswered(completeness));
         }
         let mut all: Vec<Labels> = kept.into_iter().flat_map(|(_, answer)| answer.series).collect();
-        if request.user.is_none() {
+        if request
+            .user
+            .as_ref()
+            .is_none_or(|scope| scope.is_public(agent::UP.name))
+        {
             let selected = |labels: &Labels| {
                 let mut selectors = request.selectors.iter();
                 request.selectors.is_empty()

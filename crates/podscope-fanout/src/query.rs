@@ -298,7 +298,11 @@ async fn finish(
     let token = CancellationToken::new();
     let _guards: (CancelOnDrop, DropGuard) = (CancelOnDrop(cancel.clone()), token.clone().drop_guard());
     // What is nobody's own is hidden from a user who may only see their own: `up` then has no series.
-    let nodes = if query.user.is_none() {
+    let nodes = if query
+        .user
+        .as_ref()
+        .is_none_or(|scope| scope.is_public(catalog::agent::UP.name))
+    {
         inner.nodes.clone()
     } else {
         Vec::new()

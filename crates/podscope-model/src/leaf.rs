@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::labels::Labels;
 use crate::matcher::Matcher;
 use crate::sample::{Grid, SeriesData, StepSeries};
+use crate::scope::Scope;
 
 /// Who the asker believes the leaf to be (rule 2 of the design). The labels go onto every series of the leaf before
 /// anything is evaluated.
@@ -52,7 +53,7 @@ pub struct LeafQuery {
     pub target: Target,
     /// Only what this user may see (rule 11 of the design); absent: everything.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub user: Option<String>,
+    pub user: Option<Scope>,
     pub limits: Limits,
 }
 
@@ -151,7 +152,7 @@ pub struct SeriesQuery {
     #[serde(default)]
     pub target: Target,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub user: Option<String>,
+    pub user: Option<Scope>,
     pub limits: Limits,
 }
 

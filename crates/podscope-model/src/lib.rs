@@ -16,5 +16,6 @@ pub mod labels;
 pub mod leaf;
 pub mod matcher;
 pub mod sample;
+pub mod scope;
 pub mod source;
 pub mod wire;

@@ -38,4 +38,6 @@ export interface Inventory {
   nodes: Node[];
   expected: number;
   answered: number;
+  /** The person is held to what is theirs: nodes are not listed. */
+  restricted?: boolean;
 }

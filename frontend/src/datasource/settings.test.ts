@@ -2,11 +2,14 @@ import {
   durationProblem,
   numberProblem,
   parseLabels,
+  parsePeople,
   pastedTargets,
+  publicMetricProblem,
   targetCount,
   targetProblems,
   urlProblem,
   writeLabels,
+  writePeople,
 } from './settings';
 
 describe('the URL of a node', () => {
@@ -98,6 +101,34 @@ describe('labels of a node', () => {
   ])('%s is refused', (text, problem) => {
     const answer = parseLabels(text);
     expect('problem' in answer ? answer.problem : '').toContain(problem);
+  });
+});
+
+describe('people and public metrics', () => {
+  it('are read as lines, with comments', () => {
+    expect(parsePeople('asmith = alice # the other login\n\n b@x.org=bob')).toEqual({
+      people: { asmith: 'alice', 'b@x.org': 'bob' },
+    });
+    expect(parsePeople(writePeople({ asmith: 'alice', bob: 'rob' }))).toEqual({
+      people: { asmith: 'alice', bob: 'rob' },
+    });
+  });
+
+  it.each([
+    ['alice', 'login = user'],
+    ['= alice', 'login = user'],
+    ['asmith =', 'login = user'],
+    ['a = b\na = c', 'twice'],
+  ])('%j is refused', (text, problem) => {
+    const answer = parsePeople(text);
+    expect('problem' in answer ? answer.problem : '').toContain(problem);
+  });
+
+  it('a lone star is not a list of metrics', () => {
+    expect(publicMetricProblem('up')).toBeUndefined();
+    expect(publicMetricProblem('slurm_*')).toBeUndefined();
+    expect(publicMetricProblem('*')).toContain('beginning');
+    expect(publicMetricProblem('{job="x"}')).toContain('beginning');
   });
 });
 

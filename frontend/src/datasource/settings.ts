@@ -159,6 +159,39 @@ export function durationProblem(text: string | undefined): string | undefined {
     : 'Must be a duration such as 15s, 1m or 1h30m';
 }
 
+/** Reads `login = user` lines; `#` begins a comment. */
+export function parsePeople(text: string): { people: Record<string, string> } | { problem: string } {
+  const people: Record<string, string> = {};
+  for (const line of text.split('\n').map((each) => each.replace(/#.*/, '').trim())) {
+    if (line === '') {
+      continue;
+    }
+    const at = line.indexOf('=');
+    const [person, user] = [line.slice(0, at).trim(), line.slice(at + 1).trim()];
+    if (at < 0 || person === '' || user === '') {
+      return { problem: `Write login = user, one a line; this is not one: ${line}` };
+    }
+    if (person in people) {
+      return { problem: `${person} is given twice` };
+    }
+    people[person] = user;
+  }
+  return { people };
+}
+
+export function writePeople(people: Record<string, string> = {}): string {
+  return Object.entries(people)
+    .map(([person, user]) => `${person} = ${user}`)
+    .join('\n');
+}
+
+/** What is wrong with an entry of the public metrics; empty is not wrong. */
+export function publicMetricProblem(name: string): string | undefined {
+  return name === '' || /^[a-zA-Z0-9_:]+\*?$/.test(name)
+    ? undefined
+    : `Write a metric's name, or the beginning of one and a * at its end: ${name}`;
+}
+
 /** How many nodes a datasource names, in all three places one may write them. */
 export function targetCount(options: FleetOptions, url: string): number {
   const lines = (options.urls ?? '').split(/[\n,]/).filter((line) => line.replace(/#.*/, '').trim() !== '');

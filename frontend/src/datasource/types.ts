@@ -36,6 +36,8 @@ export interface Target {
   labels?: Record<string, string>;
 }
 
+export type ScopeBy = 'login' | 'email' | 'emailName';
+
 export interface FleetOptions extends DataSourceJsonData {
   targets?: Target[];
   /** Targets as text, one URL a line: what provisioning files may use. */
@@ -52,6 +54,14 @@ export interface FleetOptions extends DataSourceJsonData {
   tlsAuthWithCACert?: boolean;
   tlsSkipVerify?: boolean;
   serverName?: string;
+  /** `viewers`: everybody but Admins and Editors sees only what is theirs. */
+  scope?: 'off' | 'viewers';
+  /** What of a person is the `user` label. */
+  scopeBy?: ScopeBy;
+  /** Login or e-mail address -> `user` label. */
+  scopeUsers?: Record<string, string>;
+  /** Metrics everybody may see; a name may end in `*`. */
+  publicMetrics?: string[];
 }
 
 export interface FleetSecrets {

@@ -113,6 +113,14 @@ describe('the landing page', () => {
     expect(table.getByText('silent')).toBeInTheDocument();
   });
 
+  it('tells a person who is held to what is theirs so, and lists no nodes', async () => {
+    given(one, () => of({ data: { nodes: [], expected: 4, answered: 4, restricted: true } }));
+    render(<Landing />, { wrapper: MemoryRouter });
+    expect(await screen.findByText('4 of 4 nodes answer')).toBeInTheDocument();
+    expect(screen.getByText(/shows you what is yours/)).toBeInTheDocument();
+    expect(screen.queryByText('The data source names no node yet')).not.toBeInTheDocument();
+  });
+
   it('offers a choice only where there is one', async () => {
     given(one, () => of({ data: inventory }));
     const { unmount } = render(<Landing />, { wrapper: MemoryRouter });

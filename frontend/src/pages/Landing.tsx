@@ -85,6 +85,22 @@ function Connected({ datasource }: { datasource: DataSourceInstanceSettings }) {
       );
     case 'loaded': {
       const { inventory, atMs } = state;
+      if (inventory.restricted === true) {
+        const { answered, expected } = inventory;
+        return (
+          <Stack direction="column" gap={2}>
+            <Alert
+              severity={answered === expected ? 'success' : 'warning'}
+              title={`${answered} of ${expected} nodes answer`}
+              bottomSpacing={0}
+            >
+              This data source shows you what is yours: the GPUs, containers and jobs you hold, for the time you hold
+              them.
+            </Alert>
+            <NextSteps datasourceUid={datasource.uid} settings={settings} connected={answered > 0} gpus={true} />
+          </Stack>
+        );
+      }
       if (inventory.nodes.length === 0) {
         return (
           <EmptyState

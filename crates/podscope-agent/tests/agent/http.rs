@@ -11,6 +11,7 @@ use podscope_model::leaf::{
 };
 use podscope_model::matcher::Matcher;
 use podscope_model::sample::Grid;
+use podscope_model::scope::Scope;
 use podscope_model::wire;
 
 use crate::cluster::{Answer, Node, T0};
@@ -103,23 +104,50 @@ async fn another_nodes_name_is_an_error_that_names_both() {
 }
 
 #[tokio::test]
-async fn a_question_held_to_one_user_is_refused_not_answered_with_everything() {
+async fn a_question_held_to_one_user_is_answered_with_what_is_theirs_and_public() {
     let node = Node::filled();
-    let mut query = leaf_query("level");
-    query.user = Some("alice".to_owned());
-    api_error(&node.post_json("/v1/query", &query).await, ApiErrorKind::BadData);
-    let series = SeriesQuery {
-        selectors: Vec::new(),
-        start_ms: T0,
-        end_ms: T0 + 1,
-        target: Target::default(),
-        user: Some("alice".to_owned()),
-        limits: Limits::default(),
+    let series = async |user: Option<Scope>| {
+        let query = SeriesQuery {
+            selectors: Vec::new(),
+            start_ms: T0,
+            end_ms: T0 + 600_000,
+            target: Target::default(),
+            user,
+            limits: Limits::default(),
+        };
+        let answer: SeriesAnswer =
+            serde_json::from_slice(&node.post_json("/v1/series", &query).await.body).expect("an answer");
+        answer.series.len()
     };
-    api_error(
-        &node.post_json("/v1/series", &series).await,
-        ApiErrorKind::BadData,
-    );
+    let steps = async |expr: &str, user: Scope| {
+        let mut query = leaf_query(expr);
+        query.user = Some(user);
+        let answer = node.state.query(query).await.expect("an answer");
+        let LeafValue::Steps(series) = answer.value else {
+            panic!("steps were asked for")
+        };
+        series.len()
+    };
+    let public = Scope {
+        name: "alice".to_owned(),
+        public: vec!["lev*".to_owned()],
+    };
+    assert!(series(None).await > 1);
+    assert_eq!(series(Some(Scope::only("alice"))).await, 0);
+    assert_eq!(series(Some(public.clone())).await, 1);
+    for expr in [
+        "level",
+        "{__name__=~\".+\"}",
+        "label_replace(level, \"user\", \"alice\", \"\", \"\")",
+        "max_over_time(sum(level)[5m:30s])",
+        "work_total or level",
+        "level{user=\"\"} or level{user!=\"alice\"}",
+    ] {
+        assert_eq!(steps(expr, Scope::only("alice")).await, 0, "{expr}");
+        assert_eq!(steps(expr, Scope::only("")).await, 0, "{expr}");
+    }
+    assert_eq!(steps("level", public.clone()).await, 1);
+    assert_eq!(steps("work_total or level", public).await, 1);
 }
 
 #[tokio::test]

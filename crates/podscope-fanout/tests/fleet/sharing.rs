@@ -33,7 +33,7 @@ async fn queries_that_differ_in_anything_are_asked_apart() {
     let mut short = plain.clone();
     short.lookback_ms = 1_000;
     let mut scoped = plain.clone();
-    scoped.user = Some("ann".to_owned());
+    scoped.user = Some(podscope_model::scope::Scope::only("ann"));
     let mut small = plain.clone();
     small.limits = Some(podscope_model::leaf::Limits {
         max_samples: 1_000,

@@ -4,6 +4,7 @@
 //! Raw metric names outside this module are a lint error (`cargo xtask check`): refer to the constants.
 
 pub mod agent;
+pub mod ds01;
 pub mod gpu;
 pub mod host;
 
@@ -121,17 +122,20 @@ pub enum Job {
     Node,
     /// dcgm-exporter's metrics.
     Dcgm,
+    /// Allocations of a shared GPU server.
+    Ds01,
     /// The agent's own.
     Podscope,
 }
 
 impl Job {
-    pub const ALL: [Job; 3] = [Job::Node, Job::Dcgm, Job::Podscope];
+    pub const ALL: [Job; 4] = [Job::Node, Job::Dcgm, Job::Ds01, Job::Podscope];
 
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Node => "node",
             Self::Dcgm => "dcgm",
+            Self::Ds01 => "ds01",
             Self::Podscope => "podscope",
         }
     }
@@ -181,7 +185,10 @@ pub(crate) use metrics;
 
 /// Every metric of the catalog, part by part.
 pub fn all() -> impl Iterator<Item = &'static MetricDef> {
-    [host::ALL, gpu::ALL, agent::ALL].into_iter().flatten().copied()
+    [host::ALL, gpu::ALL, ds01::ALL, agent::ALL]
+        .into_iter()
+        .flatten()
+        .copied()
 }
 
 /// The catalog entry of a metric name; for a histogram's `_bucket`, `_sum` and `_count` too.

@@ -155,3 +155,28 @@ describe('the settings page', () => {
     expect(screen.getByLabelText('Bearer token')).toBeDisabled();
   });
 });
+
+describe('who sees what', () => {
+  it('is everything until it is said otherwise, and back', async () => {
+    const now = page();
+    expect(screen.queryByLabelText('Other names')).not.toBeInTheDocument();
+    await userEvent.click(screen.getByLabelText('Only what is theirs'));
+    expect(now().jsonData.scope).toBe('viewers');
+    expect(screen.getByText('The agents must insist on a token')).toBeInTheDocument();
+    await userEvent.click(screen.getByLabelText('Everything'));
+    expect(now().jsonData.scope).toBeUndefined();
+  });
+
+  it('takes names and public metrics, and only whole ones', () => {
+    const now = page({ jsonData: { scope: 'viewers' } });
+    type('Other names', 'asmith = alice\nbob');
+    expect(screen.getByText(/this is not one: bob/)).toBeInTheDocument();
+    expect(now().jsonData.scopeUsers).toBeUndefined();
+    type('Other names', 'asmith = alice');
+    expect(now().jsonData.scopeUsers).toEqual({ asmith: 'alice' });
+    type('Metrics everybody may see', 'up\n*');
+    expect(now().jsonData.publicMetrics).toEqual(['up']);
+    type('Metrics everybody may see', '');
+    expect(now().jsonData.publicMetrics).toBeUndefined();
+  });
+});

@@ -8,6 +8,7 @@ import { Access } from './Access';
 import { LimitsFields } from './LimitsFields';
 import { Section } from './Section';
 import { TargetsTable } from './TargetsTable';
+import { Visibility } from './Visibility';
 
 export type Props = DataSourcePluginOptionsEditorProps<FleetOptions, FleetSecrets>;
 
@@ -76,6 +77,12 @@ export function ConfigEditor({ options, onOptionsChange }: Props) {
           onSecret={secret}
           onReset={reset}
         />
+      </Section>
+      <Section
+        title="Who sees what"
+        description="Decided in the backend by the person's role and name, for panels, variables, lists and alerts alike."
+      >
+        <Visibility options={jsonData} disabled={readOnly} onChange={change} />
       </Section>
       <Section title="Limits" description="Empty fields take the defaults they show.">
         <LimitsFields options={jsonData} disabled={readOnly} onChange={change} />
