@@ -9,7 +9,7 @@ use std::time::Duration;
 use axum_server::Handle;
 use axum_server::tls_rustls::RustlsConfig;
 use hyper_util::rt::TokioTimer;
-use podscope_collect::gpu::{ExeLauncher, GpuCollector, GpuConfig};
+use podscope_collect::gpu::{Aliases, ExeLauncher, GpuCollector, GpuConfig, RowOptions};
 use podscope_collect::{Collector, RealFs, host_collectors, host_descriptors};
 use podscope_history::{History, HistoryError, Options};
 use tokio::task::JoinHandle;
@@ -167,7 +167,17 @@ impl Agent {
                 ..GpuConfig::default()
             };
             let name = Identity::of_config(config).instance;
-            collectors.push(Box::new(GpuCollector::new(launcher, &gpu, &name)));
+            let options = RowOptions {
+                aliases: Aliases::new(config.gpu.aliases.iter().cloned()),
+                expected: config
+                    .gpu
+                    .expected
+                    .map(|count| u32::try_from(count).unwrap_or(u32::MAX)),
+                ..RowOptions::default()
+            };
+            collectors.push(Box::new(GpuCollector::with_options(
+                launcher, &gpu, &name, options,
+            )));
         }
         collectors.retain(|collector| config.collector_enabled(collector.descriptor().name));
         Ok(collectors)

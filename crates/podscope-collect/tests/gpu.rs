@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use podscope_collect::contract::assert_collector_contract;
 use podscope_collect::gpu::{
-    Child, DirectGpuCollector, ExeLauncher, GpuCollector, GpuConfig, Launcher, MigInstance, Nvml, Readings,
-    RealNvml, SimFault, SimGpus, child_main,
+    Aliases, Child, DirectGpuCollector, ExeLauncher, GpuCollector, GpuConfig, GpuProcess, Launcher,
+    MigInstance, Nvml, Readings, RealNvml, RowOptions, SimFault, SimGpus, XidSource, child_main,
 };
 use podscope_collect::{CollectError, Collector, Support};
 use podscope_model::batch::Row;
@@ -45,10 +45,12 @@ fn collect_at_last(collector: &mut dyn Collector) -> Vec<String> {
 }
 
 fn of<'a>(samples: &'a [String], metric: &str) -> Vec<&'a str> {
-    let start = format!("{metric}{{");
     samples
         .iter()
-        .filter(|sample| sample.starts_with(&start))
+        .filter(|sample| {
+            let rest = sample.strip_prefix(metric);
+            rest.is_some_and(|rest| rest.starts_with(['{', ' ']))
+        })
         .map(String::as_str)
         .collect()
 }
@@ -64,8 +66,28 @@ fn a_gpu_has_dcgm_exporters_names_and_labels() {
         "DCGM_FI_DEV_GPU_UTIL{Hostname=\"node-1\",UUID=\"GPU-00000000-0007-4001-8000-000000000007\",device=\"nvidia1\",\
          gpu=\"1\",modelName=\"NVIDIA H100 80GB HBM3\",pci_bus_id=\"00000000:1A:00.0\"} 97"
     );
-    // Every metric but the one that counts XID errors, of which there was none.
-    assert_eq!(samples.len(), 2 * (gpu::ALL.len() - 1));
+    for (metric, series) in [
+        ("DCGM_FI_DEV_ECC_DBE_VOL_DEV", 2),
+        ("DCGM_FI_DEV_THERMAL_VIOLATION", 2),
+        ("DCGM_FI_PROF_SM_ACTIVE", 2),
+        ("DCGM_FI_DEV_NVLINK_COUNT_TX_BYTES", 2),
+        ("podscope_gpu_clocks_event_active", 2 * 9),
+        ("podscope_gpu_pcie_errors_total", 2 * 11),
+        ("podscope_gpu_temperature_limit_celsius", 2 * 4),
+        // Of older or newer GPUs only, and of errors that did not happen: absent, not 0.
+        ("DCGM_FI_DEV_RETIRED_DBE", 0),
+        ("DCGM_FI_DEV_NVLINK_COUNT_RX_ERRORS", 0),
+        ("podscope_gpu_xid_errors_total", 0),
+        ("ds01_gpu_utilization_percent", 0),
+    ] {
+        assert_eq!(of(&samples, metric).len(), series, "{metric}");
+    }
+    let idle = of(&samples, "podscope_gpu_clocks_event_active");
+    let active: Vec<&&str> = idle.iter().filter(|sample| sample.ends_with(" 1")).collect();
+    assert!(
+        active.len() == 2 && active[0].contains("reason=\"gpu_idle\""),
+        "{active:?}"
+    );
     let inventory = collector.inventory().gpus();
     assert_eq!(
         (inventory.len(), inventory[1].index, inventory[1].model.as_str()),
@@ -101,6 +123,11 @@ fn a_lost_gpu_costs_its_own_rows_only_and_is_told() {
     let readable = of(&samples, "podscope_gpu_readable");
     assert_eq!(readable.iter().filter(|sample| sample.ends_with(" 0")).count(), 1);
     assert!(of(&samples, "DCGM_FI_DEV_XID_ERRORS")[1].ends_with(" 79"));
+    assert_eq!(of(&samples, "podscope_gpus_present"), ["podscope_gpus_present 2"]);
+    assert_eq!(
+        of(&samples, "podscope_gpus_expected"),
+        ["podscope_gpus_expected 3"]
+    );
     let problems = collector.take_problems();
     assert_eq!(
         problems[0].to_string(),
@@ -149,6 +176,8 @@ fn mig_instances_have_their_own_rows_and_labels() {
             .into_iter()
             .map(|instance_id| MigInstance {
                 instance_id,
+                index: instance_id - 9,
+                uuid: format!("MIG-{instance_id}"),
                 profile: "1g.10gb".to_owned(),
                 readings: Readings {
                     fb_used: Some(42.0),
@@ -168,6 +197,96 @@ fn mig_instances_have_their_own_rows_and_labels() {
         used[1]
     );
     assert!(!used[0].contains("GPU_I"), "{}", used[0]);
+}
+
+#[test]
+fn a_gpu_that_shares_the_nodes_memory_says_so() {
+    let gpus = SimGpus::new(1, "NVIDIA GB10", 1);
+    gpus.change(|state| state.gpus[0].readings.unified = true);
+    let mut collector = DirectGpuCollector::new(gpus.nvml(), "node-1");
+    let samples = samples(&assert_collector_contract(&mut collector));
+    assert!(of(&samples, "DCGM_FI_DEV_FB_USED")[0].contains(",unified=\"true\"}"));
+    assert!(!of(&samples, "DCGM_FI_DEV_GPU_UTIL")[0].contains("unified"));
+}
+
+#[test]
+fn older_names_are_written_where_they_are_asked_for() {
+    let gpus = SimGpus::new(1, H100, 1);
+    gpus.change(|state| state.gpus[0].readings.fb_used = Some(2.0));
+    let options = RowOptions {
+        aliases: Aliases::new(["nvidia_gpu"]),
+        expected: Some(8),
+        ..RowOptions::default()
+    };
+    let mut collector = DirectGpuCollector::with_options(gpus.nvml(), "node-1", options);
+    let samples = samples(&assert_collector_contract(&mut collector));
+    assert_eq!(
+        of(&samples, "nvidia_gpu_memory_used_bytes"),
+        ["nvidia_gpu_memory_used_bytes{gpu=\"0\"} 2097152"]
+    );
+    assert!(of(&samples, "ds01_gpu_memory_used_bytes").is_empty());
+    assert_eq!(
+        of(&samples, "podscope_gpus_expected"),
+        ["podscope_gpus_expected 8"]
+    );
+}
+
+#[test]
+fn what_the_kernel_log_tells_of_the_same_errors_is_not_added_to_what_nvml_tells() {
+    let gpus = SimGpus::new(1, H100, 1);
+    let options = RowOptions::default();
+    let book = options.xids.clone();
+    let mut collector = DirectGpuCollector::with_options(gpus.nvml(), "node-1", options);
+    for _ in 0..3 {
+        book.add("0000:0a:00", 79, XidSource::Kernel);
+    }
+    gpus.change(|state| state.raise_xid(0, 79));
+    let samples = collect(&mut collector).expect("all is well");
+    assert!(of(&samples, "podscope_gpu_xid_errors_total")[0].ends_with("xid=\"79\"} 3"));
+}
+
+#[test]
+fn the_processes_on_the_gpus_are_told_to_whoever_asks() {
+    let gpus = SimGpus::new(2, H100, 1);
+    let process = GpuProcess {
+        gpu: 1,
+        pid: 4242,
+        memory: Some(1e9),
+        ..GpuProcess::default()
+    };
+    gpus.change(|state| state.gpus[1].processes = vec![process.clone()]);
+    let (mut collector, _) = through_a_thread(&gpus);
+    collect_at_last(&mut collector);
+    let table = collector.processes().table();
+    assert_eq!((table.generation, table.processes), (1, vec![process]));
+    assert_eq!(table.gpus.len(), 2);
+    collect_at_last(&mut collector);
+    assert_eq!(
+        collector.processes().table().generation,
+        1,
+        "only every quarter of a minute"
+    );
+}
+
+#[test]
+fn the_time_spent_in_the_library_is_told_by_class_of_call() {
+    let gpus = SimGpus::new(2, H100, 1);
+    let (mut collector, _) = through_a_thread(&gpus);
+    collect_at_last(&mut collector);
+    let samples = collect_at_last(&mut collector);
+    let calls = of(&samples, "podscope_nvml_calls_total");
+    assert!(
+        calls.contains(&"podscope_nvml_calls_total{call=\"readings\"} 4"),
+        "{calls:?}"
+    );
+    assert_eq!(
+        of(&samples, "podscope_nvml_call_seconds_total").len(),
+        calls.len()
+    );
+    assert_eq!(
+        of(&samples, "podscope_nvml_slowest_call_seconds").len(),
+        calls.len()
+    );
 }
 
 #[test]
@@ -243,7 +362,14 @@ fn through_the_child_comes_what_comes_without_it() {
     let (mut collector, _) = through_a_thread(&gpus);
     let through = collect_at_last(&mut collector);
     let direct = collect(&mut DirectGpuCollector::new(gpus.nvml(), "node-1")).expect("all is well");
-    assert_eq!(through, direct);
+    // But for the times measured.
+    let steady = |samples: Vec<String>| -> Vec<String> {
+        samples
+            .into_iter()
+            .filter(|sample| !sample.contains("_seconds"))
+            .collect()
+    };
+    assert_eq!(steady(through), steady(direct));
     assert_eq!(collector.inventory().gpus().len(), 8);
 }
 
@@ -294,6 +420,31 @@ fn a_child_without_nvml_says_so() {
         collector.detect(),
         Support::NotPresent("no libnvidia-ml.so.1".to_owned())
     );
+}
+
+#[test]
+fn a_child_without_nvml_ends_and_is_started_again_only_after_a_long_while() {
+    let gpus = SimGpus::not_present("no libnvidia-ml.so.1");
+    let (mut collector, launched) = through_a_thread(&gpus);
+    for _ in 0..50 {
+        assert!(!collector.detect().is_present());
+    }
+    assert_eq!(launched.load(Ordering::Relaxed), 1);
+    // With a pause of no length the next look starts a child, which finds the driver that was loaded meanwhile.
+    let impatient = GpuConfig {
+        absent_pause_ms: 0,
+        ..config()
+    };
+    let launcher = ThreadLauncher {
+        gpus: gpus.clone(),
+        launched: Arc::default(),
+    };
+    let mut collector = GpuCollector::new(launcher, &impatient, "node-1");
+    assert!(!collector.detect().is_present());
+    gpus.change(|state| {
+        *state = SimGpus::new(1, H100, 1).change(std::mem::take);
+    });
+    assert!(collector.detect().is_present());
 }
 
 /// Not a test: what this program does as the child of the tests below. Standard output belongs to the test harness, so the

@@ -1,6 +1,7 @@
 //! One GPU under load: power follows the load, temperature follows power with a lag, clocks follow temperature and power,
 //! energy integrates power, errors are rare. The figures are those of an H100 SXM (700 W).
 
+use podscope_collect::gpu::Readings;
 use podscope_collect::gpu::sim::SimGpu;
 
 use crate::noise::unit;
@@ -36,6 +37,10 @@ pub(crate) struct GpuModel {
     replays: f64,
     /// Corrected errors per day.
     errors_per_day: f64,
+    /// Bytes sent and received over NVLink.
+    nvlink: [f64; 2],
+    /// Nanoseconds held down by the power limit, and by temperature.
+    held_down: [f64; 2],
 }
 
 impl GpuModel {
@@ -53,6 +58,8 @@ impl GpuModel {
             corrected: 0.0,
             replays: 0.0,
             errors_per_day: if unit(seed, 3, 0) < 0.1 { 40.0 } else { 1.5 },
+            nvlink: [0.0; 2],
+            held_down: [0.0; 2],
         }
     }
 
@@ -65,7 +72,8 @@ impl GpuModel {
         gpu: &mut SimGpu,
     ) -> Option<u64> {
         let step = seconds as u64;
-        let jitter = |stream: u64| unit(self.seed, stream, step) * 2.0 - 1.0;
+        let seed = self.seed;
+        let jitter = |stream: u64| unit(seed, stream, step) * 2.0 - 1.0;
         let working = load.busy > 0.0;
         let hot = (self.temperature - SLOWDOWN_AT).max(0.0);
         let mut clock = if working {
@@ -101,7 +109,12 @@ impl GpuModel {
         if working && unit(self.seed, 21, step) < 3.0 * day {
             self.replays += 1.0;
         }
+        self.count_traffic_and_throttling(elapsed, load, reasons);
         let readings = &mut gpu.readings;
+        self.profile(load, readings);
+        readings.power_instant = Some((watts + 4.0 * jitter(11)).round());
+        readings.temp_margin = Some((SLOWDOWN_AT + 5.0 - self.temperature).round());
+        readings.pstate = Some(0.0);
         let percent = |share: f64| Some((share * 100.0).round().clamp(0.0, 100.0));
         readings.gpu_util = percent(load.busy);
         readings.mem_copy_util = percent(load.busy * load.intensity * 0.6);
@@ -126,6 +139,44 @@ impl GpuModel {
     }
 }
 
+impl GpuModel {
+    fn count_traffic_and_throttling(&mut self, elapsed: f64, load: &GpuLoad, reasons: u32) {
+        for counted in &mut self.nvlink {
+            *counted += load.nvlink * elapsed;
+        }
+        for (counted, reason) in self.held_down.iter_mut().zip([REASON_POWER_CAP, REASON_THERMAL]) {
+            if reasons & reason != 0 {
+                *counted += elapsed * 1e9;
+            }
+        }
+    }
+
+    /// What profiling shows of a load: a GPU that only waits for others is busy, but its tensor pipes are not.
+    fn profile(&self, load: &GpuLoad, readings: &mut Readings) {
+        let ratio = |share: f64| Some((share.clamp(0.0, 1.0) * 10_000.0).round() / 10_000.0);
+        let (busy, work) = (load.busy, load.busy * load.intensity);
+        readings.gr_engine_active = ratio(busy);
+        readings.sm_active = ratio(busy * (0.70 + 0.25 * load.intensity));
+        readings.sm_occupancy = ratio(work * 0.42);
+        readings.tensor_active = ratio(work * 0.58);
+        readings.tensor_hmma_active = ratio(work * 0.56);
+        readings.tensor_imma_active = ratio(work * 0.02);
+        readings.tensor_dfma_active = ratio(0.0);
+        readings.dram_active = ratio(work * 0.48);
+        readings.fp64_active = ratio(0.0);
+        readings.fp32_active = ratio(work * 0.12);
+        readings.fp16_active = ratio(work * 0.04);
+        readings.int_active = ratio(work * 0.09);
+        let rate = Some(load.nvlink.round());
+        (readings.nvlink_tx, readings.nvlink_rx) = (rate, rate);
+        [readings.nvlink_tx_bytes, readings.nvlink_rx_bytes] = self.nvlink.map(|bytes| Some(bytes.round()));
+        let [power, thermal] = self.held_down.map(Some);
+        readings.power_violation = power;
+        readings.thermal_violation = thermal;
+        readings.sw_therm_slowdown = thermal;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -136,6 +187,7 @@ mod tests {
         memory_mib: 70_000.0,
         pcie_rx: 1e9,
         pcie_tx: 1e9,
+        nvlink: 5e10,
     };
 
     fn after(model: &mut GpuModel, load: &GpuLoad, from: u32, seconds: u32) -> SimGpu {
@@ -180,6 +232,22 @@ mod tests {
         let cold = after(&mut model, &GpuLoad::default(), 600, 300).readings;
         assert_eq!(cold.clocks_event_reasons, Some(f64::from(REASON_IDLE)));
         assert!(cold.gpu_temp < Some(40.0));
+        assert!(hot.thermal_violation > Some(1e9) && cold.thermal_violation >= hot.thermal_violation);
+    }
+
+    #[test]
+    fn profiling_shows_ratios_and_nvlink_counts_what_its_rate_says() {
+        let mut model = GpuModel::new(3, false);
+        let before = after(&mut model, &FULL, 0, 1).readings;
+        let now = after(&mut model, &FULL, 1, 10).readings;
+        for ratio in [now.sm_active, now.tensor_active, now.dram_active] {
+            assert!(ratio > Some(0.2) && ratio < Some(1.0), "{ratio:?}");
+        }
+        let sent = now
+            .nvlink_tx_bytes
+            .zip(before.nvlink_tx_bytes)
+            .map(|(now, before)| now - before);
+        assert_eq!(sent, now.nvlink_tx.map(|rate| rate * 10.0));
     }
 
     #[test]

@@ -27,6 +27,8 @@ pub(crate) struct GpuLoad {
     /// Bytes per second.
     pub(crate) pcie_rx: f64,
     pub(crate) pcie_tx: f64,
+    /// Bytes per second, each way.
+    pub(crate) nvlink: f64,
 }
 
 /// What a node is asked to do.
@@ -182,6 +184,7 @@ impl Workload {
                 memory_mib: 30_000.0,
                 pcie_rx: 9e9,
                 pcie_tx: 2e8,
+                nvlink: 1e8,
             },
             Phase::Training => GpuLoad {
                 busy: 0.965 + 0.025 * ripple,
@@ -189,6 +192,7 @@ impl Workload {
                 memory_mib: 71_400.0 + 600.0 * smooth(self.seed, stream, seconds, 300.0),
                 pcie_rx: 5.5e8 * (1.0 + 0.4 * ripple),
                 pcie_tx: 1.8e8 * (1.0 + 0.4 * ripple),
+                nvlink: 6.2e10 * (1.0 + 0.2 * ripple),
             },
             Phase::Starved => GpuLoad {
                 busy: 0.25,
@@ -196,6 +200,7 @@ impl Workload {
                 memory_mib: 71_400.0,
                 pcie_rx: 3e8,
                 pcie_tx: 1e8,
+                nvlink: 8e9,
             },
             Phase::Checkpoint => GpuLoad {
                 busy: 0.02,
@@ -203,6 +208,7 @@ impl Workload {
                 memory_mib: 71_400.0,
                 pcie_rx: 1e8,
                 pcie_tx: 6e9,
+                nvlink: 0.0,
             },
         }
     }
@@ -216,6 +222,7 @@ impl Workload {
             memory_mib: 66_200.0 + 4_000.0 * wave,
             pcie_rx: 8e7 * busy,
             pcie_tx: 5e7 * busy,
+            nvlink: 1.5e10 * busy,
         }
     }
 }

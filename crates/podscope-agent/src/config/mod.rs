@@ -108,6 +108,12 @@ section! {
         /// A child that answers later than this is killed and started again: a hung driver makes the GPU series stale
         /// and nothing else.
         deadline: Period = Period::from_secs(5);
+        /// GPUs this node should have (`podscope_gpus_expected`). Not set: the most ever seen since the agent started.
+        expected: Option<u64> = None, "8";
+        /// Older names that are written beside dcgm-exporter's: `ds01` (the first DS01 exporter's `ds01_gpu_*` and
+        /// `ds01_mig_*`) and `nvidia_gpu` (`nvidia_gpu_utilization_percentage`, `nvidia_gpu_memory_used_bytes`,
+        /// `nvidia_gpu_memory_total_bytes`). `docs/metrics.md` has what each of them is.
+        aliases: Vec<String> = Vec::new();
     }
 }
 

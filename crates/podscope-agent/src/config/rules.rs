@@ -1,5 +1,7 @@
 //! What the types of the configuration cannot say: values that make no sense, alone or together.
 
+use podscope_collect::gpu::Aliases;
+
 use super::{Config, Period};
 use crate::secret::Secret;
 
@@ -104,6 +106,19 @@ impl Config {
         }
         check_interval(&["gpu", "interval"], self.gpu.interval)?;
         check_interval(&["gpu", "deadline"], self.gpu.deadline)?;
+        let families = Aliases::FAMILIES;
+        if let Some(name) = self
+            .gpu
+            .aliases
+            .iter()
+            .find(|name| !families.contains(&name.as_str()))
+        {
+            return Err(Fault::new(
+                &["gpu", "aliases"],
+                format!("there is no family of aliases {name:?}"),
+                format!("there are: {}", families.join(", ")),
+            ));
+        }
         check_interval(&["collectors", "deadline"], self.collectors.deadline)
     }
 

@@ -3,7 +3,7 @@
 use std::io::{BufReader, Read, Write};
 
 use super::protocol::{Request, Response, VERSION, read_message, write_message};
-use super::{Nvml, NvmlFailure, take_snapshot};
+use super::{Known, Nvml, NvmlFailure, take_snapshot};
 
 /// Answers requests from `stdin` on `stdout` until `stdin` ends, which it does when the agent is gone, however it went.
 ///
@@ -12,10 +12,10 @@ use super::{Nvml, NvmlFailure, take_snapshot};
 /// When a request is not one, or the answer cannot be written.
 pub fn child_main(mut nvml: impl Nvml, stdin: impl Read, mut stdout: impl Write) -> std::io::Result<()> {
     let mut stdin = BufReader::new(stdin);
-    let mut known = Vec::new();
+    let mut known = Known::default();
     while let Some(request) = read_message::<Request>(&mut stdin)? {
         let result = if request.version == VERSION {
-            take_snapshot(&mut nvml, &mut known)
+            take_snapshot(&mut nvml, &mut known, request.processes)
         } else {
             Err(NvmlFailure::Failed(format!(
                 "the agent speaks version {} and its child {VERSION}: the binary was replaced, restart the agent",

@@ -2,8 +2,8 @@
 
 use podscope_model::batch::Row;
 
-use super::rows::{GpuRows, Inventory};
-use super::{DESCRIPTOR, GpuIdentity, Nvml, NvmlFailure, take_snapshot};
+use super::rows::{GpuRows, Inventory, RowOptions};
+use super::{DESCRIPTOR, GpuProcesses, Known, Nvml, NvmlFailure, take_snapshot};
 use crate::collector::{Collector, Descriptor, Support};
 use crate::error::{CollectError, Problems};
 
@@ -11,7 +11,7 @@ use crate::error::{CollectError, Problems};
 #[derive(Debug)]
 pub struct DirectGpuCollector<N> {
     nvml: N,
-    known: Vec<GpuIdentity>,
+    known: Known,
     rows: GpuRows,
     problems: Problems,
 }
@@ -19,10 +19,15 @@ pub struct DirectGpuCollector<N> {
 impl<N: Nvml> DirectGpuCollector<N> {
     /// `host_name` is the value of the label `Hostname`.
     pub fn new(nvml: N, host_name: &str) -> Self {
+        Self::with_options(nvml, host_name, RowOptions::default())
+    }
+
+    /// As [`DirectGpuCollector::new`], with what the operator may choose about the rows.
+    pub fn with_options(nvml: N, host_name: &str, options: RowOptions) -> Self {
         Self {
             nvml,
-            known: Vec::new(),
-            rows: GpuRows::new(host_name),
+            known: Known::default(),
+            rows: GpuRows::new(host_name, options),
             problems: Problems::default(),
         }
     }
@@ -30,6 +35,11 @@ impl<N: Nvml> DirectGpuCollector<N> {
     /// The GPUs it sees, for the node's inventory.
     pub fn inventory(&self) -> Inventory {
         self.rows.inventory()
+    }
+
+    /// The processes on the GPUs, read with every collection.
+    pub fn processes(&self) -> GpuProcesses {
+        self.rows.processes()
     }
 }
 
@@ -49,7 +59,7 @@ impl<N: Nvml> Collector for DirectGpuCollector<N> {
     fn collect(&mut self, row: &mut Row) -> Result<(), CollectError> {
         self.problems.clear();
         let snapshot =
-            take_snapshot(&mut self.nvml, &mut self.known).map_err(|failure| CollectError::Vendor {
+            take_snapshot(&mut self.nvml, &mut self.known, true).map_err(|failure| CollectError::Vendor {
                 what: "NVML".to_owned(),
                 reason: failure.to_string(),
             })?;

@@ -7,35 +7,64 @@
 //!
 //! A reading the GPU does not support is absent, never 0. A GPU that is lost costs its own rows only.
 
+pub mod alias;
 mod child;
 mod direct;
+mod expected;
 mod parent;
+mod processes;
 mod protocol;
 mod readings;
 mod real;
 mod rows;
 pub mod sim;
+mod snapshot;
+mod timing;
+mod xids;
 
 use podscope_model::catalog::{Job, gpu};
 use serde::{Deserialize, Serialize};
 
 use crate::collector::Descriptor;
 
+pub use alias::Aliases;
 pub use child::child_main;
 pub use direct::DirectGpuCollector;
 pub use parent::{Child, ExeLauncher, GpuCollector, GpuConfig, Launcher};
-pub use readings::Readings;
+pub use processes::{GpuPlace, GpuProcess, GpuProcesses, ProcessTable, Slice};
+pub use readings::{PCIE_ERRORS, Readings, TEMPERATURE_LIMITS};
 pub use real::RealNvml;
-pub use rows::Inventory;
+pub use rows::{Inventory, RowOptions};
 pub use sim::{SimFault, SimGpu, SimGpus, SimNvml, SimState};
+pub use snapshot::{GpuSnapshot, Snapshot};
+pub(crate) use snapshot::{Known, take_snapshot};
+pub use timing::CallTime;
+pub use xids::{GpuXids, XidBook, XidSource, pci_key};
 
 /// The GPU collector, whichever way it reaches NVML.
 pub(crate) static DESCRIPTOR: Descriptor = Descriptor {
     name: "gpu",
     job: Job::Dcgm,
     interval_ms: 1000,
-    metrics: gpu::ALL,
+    metrics: METRICS,
     touches: &["libnvidia-ml.so.1"],
+};
+
+const METRICS_COUNT: usize = gpu::ALL.len() + podscope_model::catalog::alias::ALL.len();
+
+/// dcgm-exporter's names, and the older ones they may also be written under.
+static METRICS: &[&podscope_model::catalog::MetricDef] = &{
+    let mut all = [gpu::ALL[0]; METRICS_COUNT];
+    let mut at = 0;
+    while at < METRICS_COUNT {
+        all[at] = if at < gpu::ALL.len() {
+            gpu::ALL[at]
+        } else {
+            podscope_model::catalog::alias::ALL[at - gpu::ALL.len()]
+        };
+        at += 1;
+    }
+    all
 };
 
 /// Which GPU it is. Does not change while the driver is loaded.
@@ -56,6 +85,12 @@ pub struct GpuIdentity {
 pub struct MigInstance {
     /// The GPU instance's id, unique on its GPU.
     pub instance_id: u32,
+    /// NVML's index of the slice on its GPU, as in `NVIDIA_VISIBLE_DEVICES=0:1`.
+    #[serde(default)]
+    pub index: u32,
+    /// `MIG-…`, empty where it is not told.
+    #[serde(default)]
+    pub uuid: String,
     /// The profile, as `1g.10gb`.
     pub profile: String,
     pub readings: Readings,
@@ -119,80 +154,14 @@ pub trait Nvml: Send {
 
     /// The XID errors since the last call, oldest first; `None` where the driver does not report them.
     fn xid_events(&mut self) -> Option<Vec<XidEvent>>;
-}
 
-/// Everything read of one GPU at one time.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct GpuSnapshot {
-    pub identity: GpuIdentity,
-    /// The readings, or why the GPU was not readable.
-    pub readings: Result<Readings, NvmlFailure>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub mig: Vec<MigInstance>,
-}
+    /// The processes on the GPU and what they take of it. Slow: asked every quarter of a minute.
+    ///
+    /// # Errors
+    ///
+    /// When the GPU as a whole is not readable.
+    fn processes(&mut self, index: u32) -> Result<Vec<GpuProcess>, NvmlFailure>;
 
-/// Everything read of all GPUs at one time.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Snapshot {
-    pub gpus: Vec<GpuSnapshot>,
-    /// `None` where the driver does not report XID errors.
-    pub xids: Option<Vec<XidEvent>>,
-    /// What went wrong without costing a whole GPU.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub problems: Vec<String>,
-}
-
-/// Reads all GPUs, one after the other. `known` are the identities of former reads, by index: a GPU that is lost can no
-/// longer say who it is.
-pub(crate) fn take_snapshot(
-    nvml: &mut dyn Nvml,
-    known: &mut Vec<GpuIdentity>,
-) -> Result<Snapshot, NvmlFailure> {
-    let count = nvml.count()?;
-    if count == 0 && known.is_empty() {
-        return Err(NvmlFailure::NotPresent(
-            "the NVIDIA driver is loaded and knows no GPU".to_owned(),
-        ));
-    }
-    let mut snapshot = Snapshot::default();
-    for index in 0..count {
-        match nvml.identity(index) {
-            Ok(identity) => match known.iter_mut().find(|one| one.index == index) {
-                Some(one) => *one = identity,
-                None => known.push(identity),
-            },
-            Err(_) if known.iter().any(|one| one.index == index) => {}
-            Err(failure) => {
-                snapshot
-                    .problems
-                    .push(format!("GPU {index} does not say who it is: {failure}"));
-            }
-        }
-    }
-    for identity in known.iter() {
-        let readings = if identity.index < count {
-            nvml.readings(identity.index)
-        } else {
-            // A driver that lost a GPU may count it no more.
-            Err(NvmlFailure::GpuLost)
-        };
-        let mut mig = Vec::new();
-        if readings.is_ok() {
-            match nvml.mig_instances(identity.index) {
-                Ok(instances) => mig = instances,
-                Err(failure) => {
-                    snapshot
-                        .problems
-                        .push(format!("MIG instances of GPU {}: {failure}", identity.index));
-                }
-            }
-        }
-        snapshot.gpus.push(GpuSnapshot {
-            identity: identity.clone(),
-            readings,
-            mig,
-        });
-    }
-    snapshot.xids = nvml.xid_events();
-    Ok(snapshot)
+    /// Time spent in the library since the last call, by class of call.
+    fn call_times(&mut self) -> Vec<CallTime>;
 }

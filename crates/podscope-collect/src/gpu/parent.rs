@@ -16,8 +16,8 @@ use podscope_model::batch::Row;
 use serde::{Deserialize, Serialize};
 
 use super::protocol::{Request, Response, VERSION, read_message, write_message};
-use super::rows::{GpuRows, Inventory};
-use super::{DESCRIPTOR, NvmlFailure, Snapshot};
+use super::rows::{GpuRows, Inventory, RowOptions};
+use super::{DESCRIPTOR, GpuProcesses, NvmlFailure, Snapshot};
 use crate::collector::{Collector, Descriptor, Support};
 use crate::error::{CollectError, Problems};
 
@@ -36,6 +36,10 @@ pub struct GpuConfig {
     pub deadline_ms: u64,
     /// Milliseconds before a child that ended is started again; doubled with each failure up to a minute.
     pub restart_pause_ms: u64,
+    /// Milliseconds between two looks for a driver where there was none: each costs a process that starts and ends.
+    pub absent_pause_ms: u64,
+    /// Milliseconds between two readings of the processes on the GPUs.
+    pub processes_ms: u64,
 }
 
 impl Default for GpuConfig {
@@ -45,6 +49,8 @@ impl Default for GpuConfig {
             interval_ms: 1000,
             deadline_ms: 5000,
             restart_pause_ms: 1000,
+            absent_pause_ms: 300_000,
+            processes_ms: 15_000,
         }
     }
 }
@@ -181,6 +187,29 @@ impl Running {
         }
     }
 
+    /// Closes the child's standard input, on which it ends, and reaps it if it is quick; one that is stuck in the driver
+    /// is not waited for.
+    fn end(self) {
+        let Self {
+            stdin,
+            answers,
+            process,
+            ..
+        } = self;
+        drop(stdin);
+        // The stream ends with the child.
+        let ended = matches!(
+            answers.recv_timeout(Duration::from_millis(500)),
+            Err(RecvTimeoutError::Disconnected)
+        );
+        if let Some(mut process) = process
+            && ended
+            && let Err(error) = process.wait()
+        {
+            tracing::warn!(%error, "the child process for NVML was not reaped");
+        }
+    }
+
     /// Whether the process has ended and been reaped; a child that is no process has, once its stream ended.
     fn has_ended(&mut self) -> bool {
         match &mut self.process {
@@ -206,6 +235,11 @@ pub struct GpuCollector {
     launcher: Box<dyn Launcher>,
     deadline: Duration,
     first_pause: Duration,
+    absent_pause: Duration,
+    /// Where there is no driver: why, and when to look again. No child runs meanwhile.
+    absent: Option<(String, Instant)>,
+    processes_every: Duration,
+    processes_asked: Option<Instant>,
     state: State,
     failures: u32,
     rows: GpuRows,
@@ -229,16 +263,30 @@ enum Miss {
 impl GpuCollector {
     /// `host_name` is the value of the label `Hostname`.
     pub fn new(launcher: impl Launcher + 'static, config: &GpuConfig, host_name: &str) -> Self {
+        Self::with_options(launcher, config, host_name, RowOptions::default())
+    }
+
+    /// As [`GpuCollector::new`], with what the operator may choose about the rows.
+    pub fn with_options(
+        launcher: impl Launcher + 'static,
+        config: &GpuConfig,
+        host_name: &str,
+        options: RowOptions,
+    ) -> Self {
         Self {
             launcher: Box::new(launcher),
             deadline: Duration::from_millis(config.deadline_ms),
             first_pause: Duration::from_millis(config.restart_pause_ms),
+            absent_pause: Duration::from_millis(config.absent_pause_ms),
+            absent: None,
+            processes_every: Duration::from_millis(config.processes_ms),
+            processes_asked: None,
             state: State::Down {
                 since_failures: 0,
                 start_at: Instant::now(),
             },
             failures: 0,
-            rows: GpuRows::new(host_name),
+            rows: GpuRows::new(host_name, options),
             problems: Problems::default(),
         }
     }
@@ -246,6 +294,11 @@ impl GpuCollector {
     /// The GPUs it sees, for the node's inventory.
     pub fn inventory(&self) -> Inventory {
         self.rows.inventory()
+    }
+
+    /// The processes on the GPUs, read every quarter of a minute.
+    pub fn processes(&self) -> GpuProcesses {
+        self.rows.processes()
     }
 
     /// The process id of the running child, if it is a process.
@@ -322,16 +375,41 @@ impl GpuCollector {
         Ok(())
     }
 
+    /// There is no driver: lets the child end, and remembers that for a while.
+    fn retire(&mut self, reason: &str) {
+        self.absent = Some((reason.to_owned(), Instant::now() + self.absent_pause));
+        let down = State::Down {
+            since_failures: 0,
+            start_at: Instant::now(),
+        };
+        if let State::Running(running) = std::mem::replace(&mut self.state, down) {
+            running.end();
+        }
+    }
+
     /// Asks the child, or goes on waiting for what it owes.
     fn ask(&mut self) -> Result<Snapshot, Miss> {
+        if let Some((reason, until)) = &self.absent {
+            if Instant::now() < *until {
+                return Err(Miss::NotPresent(reason.clone()));
+            }
+            self.absent = None;
+        }
         self.start().map_err(Miss::Error)?;
         let State::Running(running) = &mut self.state else {
             return Err(Miss::Error(vendor("no child process")));
         };
         if running.pending.is_none() {
+            let processes = self
+                .processes_asked
+                .is_none_or(|asked| asked.elapsed() >= self.processes_every);
+            if processes {
+                self.processes_asked = Some(Instant::now());
+            }
             let request = Request {
                 version: VERSION,
                 id: running.next_id,
+                processes,
             };
             if let Err(source) = write_message(&mut running.stdin, &request) {
                 self.give_up();
@@ -357,7 +435,10 @@ impl GpuCollector {
                         self.failures = 0;
                         Ok(snapshot)
                     }
-                    Err(NvmlFailure::NotPresent(reason)) => Err(Miss::NotPresent(reason)),
+                    Err(NvmlFailure::NotPresent(reason)) => {
+                        self.retire(&reason);
+                        Err(Miss::NotPresent(reason))
+                    }
                     Err(failure) => Err(Miss::Error(vendor(&failure.to_string()))),
                 }
             }
@@ -436,8 +517,7 @@ impl Collector for GpuCollector {
 }
 
 impl Drop for GpuCollector {
-    /// Closes the child's standard input, on which it ends, and reaps it if it is quick; one that is stuck in the driver
-    /// is not waited for.
+    /// See [`Running::end`].
     fn drop(&mut self) {
         let down = State::Down {
             since_failures: 0,
@@ -445,24 +525,7 @@ impl Drop for GpuCollector {
         };
         if let State::Running(running) | State::Ending(running, _) = std::mem::replace(&mut self.state, down)
         {
-            let Running {
-                stdin,
-                answers,
-                process,
-                ..
-            } = running;
-            drop(stdin);
-            // The stream ends with the child.
-            let ended = matches!(
-                answers.recv_timeout(Duration::from_millis(500)),
-                Err(RecvTimeoutError::Disconnected)
-            );
-            if let Some(mut process) = process
-                && ended
-                && let Err(error) = process.wait()
-            {
-                tracing::warn!(%error, "the child process for NVML was not reaped");
-            }
+            running.end();
         }
     }
 }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::{NvmlFailure, Snapshot};
 
 /// Raised whenever a message changes its meaning.
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
 
 /// A longer line is no message: a node with 16 GPUs of 7 MIG instances needs some 200 KiB.
 const LONGEST_LINE: u64 = 4 << 20;
@@ -21,6 +21,9 @@ const LONGEST_LINE: u64 = 4 << 20;
 pub(super) struct Request {
     pub(super) version: u32,
     pub(super) id: u64,
+    /// The processes on them too.
+    #[serde(default)]
+    pub(super) processes: bool,
 }
 
 /// Child to agent.
@@ -78,6 +81,7 @@ mod tests {
             ],
             xids: None,
             problems: vec!["one\nof two lines".to_owned()],
+            ..Snapshot::default()
         };
         let mut pipe = Vec::new();
         write_message(

@@ -5,7 +5,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use podscope_model::catalog::MetricDef;
 
-use super::{GpuIdentity, MigInstance, Nvml, NvmlFailure, Readings, XidEvent};
+use super::readings::PCIE_ERRORS;
+use super::timing::CallTimes;
+use super::{CallTime, GpuIdentity, GpuProcess, MigInstance, Nvml, NvmlFailure, Readings, XidEvent};
 
 /// What is wrong with the simulated driver or one of its GPUs.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -24,6 +26,7 @@ pub struct SimGpu {
     pub identity: GpuIdentity,
     pub readings: Readings,
     pub mig: Vec<MigInstance>,
+    pub processes: Vec<GpuProcess>,
     pub faults: Vec<SimFault>,
 }
 
@@ -89,7 +92,10 @@ impl SimGpus {
 
     /// The NVML that reads these GPUs.
     pub fn nvml(&self) -> SimNvml {
-        SimNvml(self.clone())
+        SimNvml {
+            gpus: self.clone(),
+            times: CallTimes::default(),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, SimState> {
@@ -110,55 +116,134 @@ fn idle_gpu(index: u32, model: &str, seed: u64) -> SimGpu {
             pci_bus_id: format!("00000000:{:02X}:00.0", 0x0a + index * 0x10),
             model: model.to_owned(),
         },
-        readings: Readings {
-            gpu_util: Some(0.0),
-            mem_copy_util: Some(0.0),
-            enc_util: Some(0.0),
-            dec_util: Some(0.0),
-            fb_free: Some(80_995.0),
-            fb_used: Some(4.0),
-            fb_reserved: Some(560.0),
-            fb_total: Some(81_559.0),
-            gpu_temp: Some(30.0),
-            memory_temp: Some(40.0),
-            power_usage: Some(70.0),
-            power_limit: Some(700.0),
-            energy: Some(1.0e9),
-            sm_clock: Some(345.0),
-            mem_clock: Some(2619.0),
-            clocks_event_reasons: Some(1.0),
-            pcie_replay: Some(0.0),
-            pcie_link_gen: Some(5.0),
-            pcie_link_width: Some(16.0),
-            pcie_max_link_gen: Some(5.0),
-            pcie_max_link_width: Some(16.0),
-            pcie_tx: Some(0.0),
-            pcie_rx: Some(0.0),
-            ecc_sbe_volatile: Some(0.0),
-            ecc_dbe_volatile: Some(0.0),
-            ecc_sbe_aggregate: Some(0.0),
-            ecc_dbe_aggregate: Some(0.0),
-            remapped_correctable: Some(0.0),
-            remapped_uncorrectable: Some(0.0),
-            remap_pending: Some(0.0),
-            remap_failure: Some(0.0),
-        },
+        readings: idle_readings(),
         mig: Vec::new(),
+        processes: Vec::new(),
         faults: Vec::new(),
     }
 }
 
+/// What an H100 SXM at rest reads: all that its driver has, nothing of what only older or newer GPUs have.
+pub fn idle_readings() -> Readings {
+    let zero = Some(0.0);
+    Readings {
+        gpu_util: zero,
+        mem_copy_util: zero,
+        enc_util: zero,
+        dec_util: zero,
+        fb_free: Some(80_995.0),
+        fb_used: Some(4.0),
+        fb_reserved: Some(560.0),
+        fb_total: Some(81_559.0),
+        gpu_temp: Some(30.0),
+        memory_temp: Some(40.0),
+        temp_margin: Some(57.0),
+        slowdown_temp: Some(92.0),
+        shutdown_temp: Some(95.0),
+        gpu_max_op_temp: Some(87.0),
+        mem_max_op_temp: Some(95.0),
+        power_usage: Some(70.0),
+        power_instant: Some(70.0),
+        power_limit: Some(700.0),
+        power_set_limit: Some(700.0),
+        power_min_limit: Some(200.0),
+        power_max_limit: Some(700.0),
+        power_default_limit: Some(700.0),
+        energy: Some(1.0e9),
+        sm_clock: Some(345.0),
+        mem_clock: Some(2619.0),
+        video_clock: Some(765.0),
+        max_sm_clock: Some(1980.0),
+        max_mem_clock: Some(2619.0),
+        pstate: zero,
+        clocks_event_reasons: Some(1.0),
+        power_violation: zero,
+        thermal_violation: zero,
+        sync_boost_violation: zero,
+        board_limit_violation: zero,
+        low_util_violation: zero,
+        reliability_violation: zero,
+        total_app_clocks_violation: zero,
+        total_base_clocks_violation: zero,
+        sw_therm_slowdown: zero,
+        hw_therm_slowdown: zero,
+        hw_power_brake_slowdown: zero,
+        pcie_replay: zero,
+        pcie_correctable: zero,
+        pcie_link_gen: Some(5.0),
+        pcie_link_width: Some(16.0),
+        pcie_max_link_gen: Some(5.0),
+        pcie_max_link_width: Some(16.0),
+        pcie_tx: zero,
+        pcie_rx: zero,
+        gr_engine_active: zero,
+        sm_active: zero,
+        sm_occupancy: zero,
+        tensor_active: zero,
+        tensor_imma_active: zero,
+        tensor_hmma_active: zero,
+        tensor_dfma_active: zero,
+        dram_active: zero,
+        fp64_active: zero,
+        fp32_active: zero,
+        fp16_active: zero,
+        int_active: zero,
+        nvlink_tx: zero,
+        nvlink_rx: zero,
+        nvlink_tx_bytes: zero,
+        nvlink_rx_bytes: zero,
+        nvlink_crc_flit: zero,
+        nvlink_replay: zero,
+        nvlink_recovery: zero,
+        nvlinks: Some(18.0),
+        nvlinks_active: Some(18.0),
+        ecc_on: Some(1.0),
+        ecc_sbe_volatile: zero,
+        ecc_dbe_volatile: zero,
+        ecc_sbe_aggregate: zero,
+        ecc_dbe_aggregate: zero,
+        ecc_sbe_vol_l2: zero,
+        ecc_dbe_vol_l2: zero,
+        ecc_sbe_vol_dev: zero,
+        ecc_dbe_vol_dev: zero,
+        ecc_sbe_agg_l2: zero,
+        ecc_dbe_agg_l2: zero,
+        ecc_sbe_agg_dev: zero,
+        ecc_dbe_agg_dev: zero,
+        remapped_correctable: zero,
+        remapped_uncorrectable: zero,
+        remap_pending: zero,
+        remap_failure: zero,
+        remap_banks_max: Some(2560.0),
+        remap_banks_high: zero,
+        remap_banks_partial: zero,
+        remap_banks_low: zero,
+        remap_banks_none: zero,
+        recovery_action: zero,
+        fabric_status: Some(3.0),
+        fabric_health: zero,
+        persistence_mode: Some(1.0),
+        mig_mode: zero,
+        pcie_errors: [zero; PCIE_ERRORS.len()],
+        temperature_limits: [Some(-8.0), Some(-5.0), Some(0.0), Some(0.0)],
+        ..Readings::default()
+    }
+}
+
 /// The simulated library.
-#[derive(Clone, Debug)]
-pub struct SimNvml(SimGpus);
+#[derive(Debug)]
+pub struct SimNvml {
+    gpus: SimGpus,
+    times: CallTimes,
+}
 
 impl SimNvml {
     /// Waits while the driver hangs.
     fn state(&self) -> MutexGuard<'_, SimState> {
-        let mut state = self.0.lock();
+        let mut state = self.gpus.lock();
         while state.hang || state.gpus.iter().any(|gpu| gpu.faults.contains(&SimFault::Hang)) {
             state = self
-                .0
+                .gpus
                 .0
                 .changed
                 .wait(state)
@@ -178,6 +263,14 @@ impl SimNvml {
     }
 }
 
+/// Runs a call and measures it under its class.
+fn timed<T>(nvml: &mut SimNvml, class: &str, call: impl FnOnce(&SimNvml) -> T) -> T {
+    let mut times = std::mem::take(&mut nvml.times);
+    let answer = times.measure(class, || call(nvml));
+    nvml.times = times;
+    answer
+}
+
 impl Nvml for SimNvml {
     fn count(&mut self) -> Result<u32, NvmlFailure> {
         let state = self.state();
@@ -192,7 +285,7 @@ impl Nvml for SimNvml {
     }
 
     fn readings(&mut self, index: u32) -> Result<Readings, NvmlFailure> {
-        self.gpu(index, |gpu| {
+        let read = |gpu: &SimGpu| {
             let mut readings = gpu.readings.clone();
             for fault in &gpu.faults {
                 if let SimFault::Unreadable(def) = fault
@@ -202,14 +295,25 @@ impl Nvml for SimNvml {
                 }
             }
             readings
-        })
+        };
+        timed(self, "readings", |nvml| nvml.gpu(index, read))
     }
 
     fn mig_instances(&mut self, index: u32) -> Result<Vec<MigInstance>, NvmlFailure> {
-        self.gpu(index, |gpu| gpu.mig.clone())
+        timed(self, "mig", |nvml| nvml.gpu(index, |gpu| gpu.mig.clone()))
     }
 
     fn xid_events(&mut self) -> Option<Vec<XidEvent>> {
-        Some(self.state().xids.drain(..).collect())
+        timed(self, "events", |nvml| Some(nvml.state().xids.drain(..).collect()))
+    }
+
+    fn processes(&mut self, index: u32) -> Result<Vec<GpuProcess>, NvmlFailure> {
+        timed(self, "processes", |nvml| {
+            nvml.gpu(index, |gpu| gpu.processes.clone())
+        })
+    }
+
+    fn call_times(&mut self) -> Vec<CallTime> {
+        self.times.take()
     }
 }

@@ -4,6 +4,7 @@
 //! Raw metric names outside this module are a lint error (`cargo xtask check`): refer to the constants.
 
 pub mod agent;
+pub mod alias;
 pub mod ds01;
 pub mod gpu;
 pub mod host;
@@ -164,7 +165,7 @@ pub struct MetricDef {
 /// }
 /// ```
 macro_rules! metrics {
-    ($job:expr; $($id:ident = $kind:ident, $unit:ident, $name:literal, [$($label:literal),*], $help:literal, $origin:literal;)*) => {
+    ($job:expr; $($id:ident = $kind:ident, $unit:ident, $name:literal, $labels:tt, $help:literal, $origin:literal;)*) => {
         $(
             #[doc = $help]
             pub const $id: $crate::catalog::MetricDef = $crate::catalog::MetricDef {
@@ -172,7 +173,7 @@ macro_rules! metrics {
                 kind: $crate::catalog::Kind::$kind,
                 unit: $crate::catalog::Unit::$unit,
                 help: $help,
-                labels: &[$($label),*],
+                labels: $crate::catalog::label_names!($labels),
                 job: $job,
                 origin: $origin,
             };
@@ -183,9 +184,16 @@ macro_rules! metrics {
 }
 pub(crate) use metrics;
 
+/// Label names, listed in place or as a constant of several metrics.
+macro_rules! label_names {
+    ([$($label:literal),*]) => { &[$($label),*] };
+    ($list:ident) => { $list };
+}
+pub(crate) use label_names;
+
 /// Every metric of the catalog, part by part.
 pub fn all() -> impl Iterator<Item = &'static MetricDef> {
-    [host::ALL, gpu::ALL, ds01::ALL, agent::ALL]
+    [host::ALL, gpu::ALL, alias::ALL, ds01::ALL, agent::ALL]
         .into_iter()
         .flatten()
         .copied()
