@@ -3,6 +3,12 @@ import { PanelBuilder as BarGauge } from '@grafana/grafana-foundation-sdk/bargau
 import * as common from '@grafana/grafana-foundation-sdk/common';
 import * as dashboard from '@grafana/grafana-foundation-sdk/dashboard';
 import { PanelBuilder as Heatmap } from '@grafana/grafana-foundation-sdk/heatmap';
+import {
+  PanelBuilder as Pie,
+  PieChartLegendOptionsBuilder,
+  PieChartLegendValues,
+  PieChartType,
+} from '@grafana/grafana-foundation-sdk/piechart';
 import { PanelBuilder as Stat } from '@grafana/grafana-foundation-sdk/stat';
 import { PanelBuilder as StateTimeline } from '@grafana/grafana-foundation-sdk/statetimeline';
 import { PanelBuilder as Table } from '@grafana/grafana-foundation-sdk/table';
@@ -34,6 +40,8 @@ export interface PanelSpec {
   min?: number;
   max?: number;
   thresholds?: Threshold[];
+  /** Shown where there is nothing. */
+  noValue?: string;
 }
 
 interface CommonBuilder<T> {
@@ -48,6 +56,7 @@ interface CommonBuilder<T> {
   decimals: (count: number) => T;
   min: (value: number) => T;
   max: (value: number) => T;
+  noValue: (text: string) => T;
   thresholds: (config: dashboard.ThresholdsConfigBuilder) => T;
 }
 
@@ -76,6 +85,9 @@ function common_<T extends CommonBuilder<T>>(panel: T, spec: PanelSpec): T {
   }
   if (spec.max !== undefined) {
     panel.max(spec.max);
+  }
+  if (spec.noValue !== undefined) {
+    panel.noValue(spec.noValue);
   }
   panel.thresholds(steps(spec.thresholds ?? [{ color: 'green' }]));
   return panel;
@@ -208,6 +220,21 @@ export function stateTimeline(spec: StateTimelineSpec): StateTimeline {
     .colorScheme(new dashboard.FieldColorBuilder().mode(dashboard.FieldColorModeId.Thresholds));
 }
 
+/** Shares of a whole, now. */
+export function pie(spec: PanelSpec): Pie {
+  return common_(new Pie(), spec)
+    .reduceOptions(lastValue())
+    .pieType(PieChartType.Donut)
+    .legend(
+      new PieChartLegendOptionsBuilder()
+        .showLegend(true)
+        .displayMode(common.LegendDisplayMode.List)
+        .placement(common.LegendPlacement.Right)
+        .values([PieChartLegendValues.Value])
+    )
+    .colorScheme(new dashboard.FieldColorBuilder().mode(dashboard.FieldColorModeId.PaletteClassic));
+}
+
 export function heatmap(spec: PanelSpec): Heatmap {
   return common_(new Heatmap(), spec).calculate(false).cellGap(1).showLegend();
 }
@@ -227,6 +254,14 @@ export function row(id: number, title: string): dashboard.RowBuilder {
 /** The variable that chooses the datasource; first in every dashboard. */
 export function datasourceVariable(): dashboard.DatasourceVariableBuilder {
   return new dashboard.DatasourceVariableBuilder('ds').label('Data source').type(DATASOURCE_TYPE).multi(false);
+}
+
+/** A variable somebody types. */
+export function textVariable(name: string, label: string, value: string): dashboard.TextBoxVariableBuilder {
+  return new dashboard.TextBoxVariableBuilder(name)
+    .label(label)
+    .defaultValue(value)
+    .current({ text: value, value });
 }
 
 /** A variable filled with the values of a label. */

@@ -204,6 +204,164 @@ export function nvidiaDcgm(): DashboardBuilder {
         })
       )
 
+      .withPanel(
+        timeSeries({
+          id: 24,
+          title: 'Memory clock',
+          description: 'Clock of the device memory.',
+          unit: 'rotmhz',
+          size: [12, 8],
+          min: 0,
+          queries: [
+            { expr: `DCGM_FI_DEV_MEM_CLOCK{${G}}`, legend: LEGEND },
+          ],
+        })
+      )
+      .withPanel(
+        timeSeries({
+          id: 25,
+          title: 'Mean temperature by node',
+          description: 'Mean over the GPUs of each node.',
+          unit: 'celsius',
+          size: [12, 8],
+          min: 0,
+          queries: [
+            { expr: `avg by (Hostname) (DCGM_FI_DEV_GPU_TEMP{${G}})`, legend: '{{Hostname}}' },
+          ],
+        })
+      )
+      .withPanel(
+        timeSeries({
+          id: 26,
+          title: 'Why clocks are held down',
+          description: 'Share of the time in which temperature or the power limit held the clocks down.',
+          unit: 'percentunit',
+          size: [12, 8],
+          min: 0,
+          queries: [
+            { expr: `rate(DCGM_FI_DEV_THERMAL_VIOLATION{${G}}[$__rate_interval]) / 1e9`, legend: `${LEGEND} heat` },
+            { expr: `rate(DCGM_FI_DEV_POWER_VIOLATION{${G}}[$__rate_interval]) / 1e9`, legend: `${LEGEND} power limit` },
+          ],
+        })
+      )
+
+      .withRow(row(104, 'Engines'))
+      .withPanel(
+        timeSeries({
+          id: 40,
+          title: 'Tensor cores active',
+          description: 'Share of time a tensor pipe was at work; what a training job is paid for. Hopper and later.',
+          unit: 'percentunit',
+          size: [12, 8],
+          min: 0,
+          max: 1,
+          queries: [
+            { expr: `DCGM_FI_PROF_PIPE_TENSOR_ACTIVE{${G}}`, legend: LEGEND },
+          ],
+        })
+      )
+      .withPanel(
+        timeSeries({
+          id: 41,
+          title: 'Multiprocessors active',
+          description: 'Share of time at least one warp was on a multiprocessor, averaged over all of them: utilisation that counts how much of the GPU is used.',
+          unit: 'percentunit',
+          size: [12, 8],
+          min: 0,
+          max: 1,
+          queries: [
+            { expr: `DCGM_FI_PROF_SM_ACTIVE{${G}}`, legend: LEGEND },
+          ],
+        })
+      )
+      .withPanel(
+        timeSeries({
+          id: 42,
+          title: 'Occupancy',
+          description: 'Warps resident, as a share of the most there can be.',
+          unit: 'percentunit',
+          size: [12, 8],
+          min: 0,
+          max: 1,
+          queries: [
+            { expr: `DCGM_FI_PROF_SM_OCCUPANCY{${G}}`, legend: LEGEND },
+          ],
+        })
+      )
+      .withPanel(
+        timeSeries({
+          id: 43,
+          title: 'Memory bandwidth in use',
+          description: 'Share of the memory’s bandwidth.',
+          unit: 'percentunit',
+          size: [12, 8],
+          min: 0,
+          max: 1,
+          queries: [
+            { expr: `DCGM_FI_PROF_DRAM_ACTIVE{${G}}`, legend: LEGEND },
+          ],
+        })
+      )
+
+      .withRow(row(105, 'Links'))
+      .withPanel(
+        timeSeries({
+          id: 50,
+          title: 'PCIe',
+          description: 'Bytes per second between GPU and host, headers included.',
+          unit: 'binBps',
+          size: [12, 8],
+          min: 0,
+          queries: [
+            { expr: `DCGM_FI_PROF_PCIE_TX_BYTES{${G}}`, legend: `${LEGEND} sent` },
+            { expr: `DCGM_FI_PROF_PCIE_RX_BYTES{${G}}`, legend: `${LEGEND} received` },
+          ],
+        })
+      )
+      .withPanel(
+        timeSeries({
+          id: 51,
+          title: 'NVLink',
+          description: 'Bytes per second over all NVLinks of a GPU.',
+          unit: 'binBps',
+          size: [12, 8],
+          min: 0,
+          queries: [
+            { expr: `rate(DCGM_FI_DEV_NVLINK_COUNT_TX_BYTES{${G}}[$__rate_interval])`, legend: `${LEGEND} sent` },
+            { expr: `rate(DCGM_FI_DEV_NVLINK_COUNT_RX_BYTES{${G}}[$__rate_interval])`, legend: `${LEGEND} received` },
+          ],
+        })
+      )
+      .withPanel(
+        timeSeries({
+          id: 60,
+          title: 'NVLinks down',
+          description: 'NVLinks the GPU has that are not up.',
+          unit: 'short',
+          size: [12, 8],
+          min: 0,
+          decimals: 0,
+          queries: [
+            { expr: `podscope_gpu_nvlinks{${G}} - podscope_gpu_nvlinks_active{${G}}`, legend: LEGEND },
+          ],
+        })
+      )
+      .withPanel(
+        timeSeries({
+          id: 61,
+          title: 'NVLink errors',
+          description: 'Recoveries, replays and checksum errors of all NVLinks per second.',
+          unit: 'short',
+          size: [12, 8],
+          min: 0,
+          queries: [
+            { expr: `rate(DCGM_FI_DEV_NVLINK_RECOVERY_ERROR_COUNT_TOTAL{${G}}[$__rate_interval])`, legend: `${LEGEND} recoveries` },
+            { expr: `rate(DCGM_FI_DEV_NVLINK_REPLAY_ERROR_COUNT_TOTAL{${G}}[$__rate_interval])`, legend: `${LEGEND} replays` },
+            { expr: `rate(DCGM_FI_DEV_NVLINK_CRC_FLIT_ERROR_COUNT_TOTAL{${G}}[$__rate_interval])`, legend: `${LEGEND} checksums` },
+          ],
+        })
+      )
+
       .withRow(row(103, 'Faults'))
       .withPanel(
         table({
@@ -214,6 +372,7 @@ export function nvidiaDcgm(): DashboardBuilder {
           size: [12, 8],
           queries: [{ expr: `DCGM_FI_DEV_XID_ERRORS{${G}}`, format: 'table', instant: true }],
           hide: ['Time', '__name__', 'job', 'instance', 'UUID', 'device', 'cluster', 'pod', 'rack'],
+          order: ['Hostname', 'gpu', 'Value', 'modelName', 'pci_bus_id'],
           rename: { Value: 'last XID', Hostname: 'node', gpu: 'GPU', modelName: 'model', pci_bus_id: 'PCI' },
         })
       )

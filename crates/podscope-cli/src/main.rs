@@ -7,8 +7,10 @@ mod json_spans;
 mod ports;
 mod preview;
 mod query;
+mod rules;
 mod table;
 mod time;
+mod usage;
 mod verify;
 
 use std::io::Write;
@@ -41,6 +43,13 @@ enum Command {
     Dashboards {
         #[command(subcommand)]
         action: DashboardAction,
+    },
+    /// GPU-hours held and wasted, per person or group, over a day, a week or a month.
+    Usage(usage::UsageArguments),
+    /// Looks at the shipped alert rules.
+    Rules {
+        #[command(subcommand)]
+        action: rules::RulesCommand,
     },
     /// Serves the preview page; `demo` starts it where there is no Grafana.
     #[command(hide = true)]
@@ -91,6 +100,8 @@ async fn run(arguments: Arguments) -> anyhow::Result<bool> {
         Command::Demo(arguments) => demo::run(arguments, &mut out).await,
         Command::Query(arguments) => query::run(arguments, &mut out, &mut err).await,
         Command::Verify(arguments) => verify::run(arguments, &mut out).await,
+        Command::Usage(arguments) => usage::run(&arguments, &mut out).await,
+        Command::Rules { action } => rules::run(&action, &mut out).await,
         Command::Preview(arguments) => preview::run(arguments).await.map(|()| true),
         Command::Dashboards {
             action:

@@ -20,6 +20,7 @@ use crate::noise::hash;
 use crate::options::SimOptions;
 use crate::schedule::{Stretch, stretches};
 use crate::service::InferenceServer;
+use crate::trouble::Troubles;
 use crate::workload::Workload;
 
 /// Nodes per rack.
@@ -214,6 +215,7 @@ fn fill(
             labels,
             machine,
             server,
+            troubles: Troubles::new(&options.troubles, index, options.gpus as usize),
             dir,
             port,
             live: options.live,

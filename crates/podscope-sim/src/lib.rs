@@ -10,6 +10,7 @@
 //! | `workload` | which jobs run when: a function of seed and time |
 //! | `machine`, `gpu` | what a node's counters do under that load |
 //! | `service` | an inference server's own metrics |
+//! | [`trouble`] | what can go wrong for a while, by name |
 //! | [`schedule`] | how densely the past is filled |
 //!
 //! The same options and the same starting time give the same samples.
@@ -22,8 +23,10 @@ mod noise;
 pub mod options;
 pub mod schedule;
 mod service;
+pub mod trouble;
 mod workload;
 
 pub use cluster::{SimCluster, SimError, SimTarget};
 pub use node::{Fault, SimNode};
 pub use options::SimOptions;
+pub use trouble::{Spell, Trouble};

@@ -69,6 +69,7 @@ pub(crate) struct Machine {
     counters: Counters,
     loads: [f64; 3],
     load: Load,
+    disk_full: bool,
 }
 
 /// Writes into memory, which cannot fail.
@@ -107,6 +108,7 @@ impl Machine {
             },
             loads: [0.5; 3],
             load: Load::default(),
+            disk_full: false,
         };
         machine.write_what_never_changes(name);
         machine
@@ -128,6 +130,11 @@ impl Machine {
     /// When it was last moved on.
     pub(crate) fn at_ms(&self) -> i64 {
         self.at_ms
+    }
+
+    /// Whether the root file system is nearly full from the next move on.
+    pub(crate) fn fill_disk(&mut self, full: bool) {
+        self.disk_full = full;
     }
 
     /// Moves everything on to `at_ms`.
@@ -432,7 +439,7 @@ impl Machine {
         };
         // Checkpoints pile up and are swept every six hours.
         let swept = (seconds / 21_600.0).fract();
-        mount("/", 480, 0.31);
+        mount("/", 480, if self.disk_full { 0.96 } else { 0.31 });
         mount("/scratch", 15_360, 0.22 + 0.35 * swept);
         mount("/home", 200_000, 0.64 + 0.01 * smooth(1, 61, seconds, 3_600.0));
     }

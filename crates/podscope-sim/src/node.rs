@@ -25,6 +25,7 @@ use crate::cluster::SimError;
 use crate::machine::Machine;
 use crate::schedule::Stretch;
 use crate::service::InferenceServer;
+use crate::trouble::{Trouble, Troubles};
 
 /// A collection that takes longer is given up.
 const COLLECTOR_DEADLINE: Duration = Duration::from_millis(700);
@@ -72,6 +73,7 @@ pub struct SimNode {
 struct World {
     machine: Machine,
     server: Option<InferenceServer>,
+    troubles: Troubles,
 }
 
 /// What a process would be.
@@ -88,6 +90,7 @@ pub(crate) struct Plan<'a> {
     pub(crate) labels: BTreeMap<String, String>,
     pub(crate) machine: Machine,
     pub(crate) server: Option<InferenceServer>,
+    pub(crate) troubles: Troubles,
     pub(crate) dir: &'a Path,
     pub(crate) port: u16,
     pub(crate) live: bool,
@@ -123,6 +126,7 @@ impl SimNode {
             world: Mutex::new(World {
                 machine: plan.machine,
                 server: plan.server,
+                troubles: plan.troubles,
             }),
             late_ms: Arc::default(),
             address,
@@ -257,6 +261,9 @@ impl SimNode {
         }
         for t_ms in stretch.times() {
             self.advance(t_ms, stretch.step_ms, true);
+            if held(&self.world).troubles.has(Trouble::AgentDown, t_ms) {
+                continue;
+            }
             for driver in drivers.iter_mut() {
                 let interval = i64::try_from(driver.stream().interval_ms()).unwrap_or(i64::MAX);
                 let left_out = interval >= SLOW_MS && goes_on_at_ms.is_some_and(|at| t_ms > at - interval);
@@ -278,8 +285,15 @@ impl SimNode {
 
     fn advance(&self, t_ms: i64, step_ms: i64, scraped: bool) {
         let mut world = held(&self.world);
-        let World { machine, server } = &mut *world;
+        let World {
+            machine,
+            server,
+            troubles,
+        } = &mut *world;
+        machine.fill_disk(troubles.has(Trouble::DiskFull, t_ms));
         machine.advance(t_ms);
+        troubles.apply(t_ms, step_ms, &self.gpus);
+        let scraped = scraped && !troubles.has(Trouble::AgentDown, t_ms);
         let requests = machine.load().requests;
         let Some(server) = server else { return };
         if let Some((spec, row)) = server.advance(t_ms, step_ms, requests)

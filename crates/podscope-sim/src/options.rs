@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::trouble::Spell;
+
 /// A simulated cluster; the default is four nodes with eight GPUs each and a day of history.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SimOptions {
@@ -24,6 +26,8 @@ pub struct SimOptions {
     /// The time at which the cluster starts, in milliseconds since 1970. `None`: now. Only a photograph may start at
     /// another time.
     pub now_ms: Option<i64>,
+    /// What goes wrong, when and where.
+    pub troubles: Vec<Spell>,
     /// The label `cluster`.
     pub cluster: String,
 }
@@ -40,6 +44,7 @@ impl Default for SimOptions {
             data_dir: None,
             live: true,
             now_ms: None,
+            troubles: Vec::new(),
             cluster: "sim".to_owned(),
         }
     }
@@ -76,6 +81,15 @@ impl SimOptions {
             return Some(format!(
                 "base port {} leaves too few ports; choose a lower one",
                 self.base_port
+            ));
+        }
+        let misplaced = |spell: &&Spell| spell.node >= self.nodes || spell.gpu >= self.gpus.max(1) as usize;
+        if let Some(spell) = self.troubles.iter().find(misplaced) {
+            return Some(format!(
+                "{} of GPU {} of node {}: there is no such",
+                spell.trouble.name(),
+                spell.gpu,
+                spell.node
             ));
         }
         if self.live && self.now_ms.is_some() {

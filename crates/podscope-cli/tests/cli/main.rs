@@ -4,3 +4,4 @@ mod command;
 mod data_file;
 mod demo;
 mod prometheus;
+mod rules;

@@ -36,6 +36,8 @@ pub struct SimState {
     pub gpus: Vec<SimGpu>,
     /// `Some`: there is no NVML on this machine, for this reason.
     pub not_present: Option<String>,
+    /// `Some`: every call fails, and why.
+    pub broken: Option<String>,
     hang: bool,
     xids: VecDeque<XidEvent>,
 }
@@ -274,6 +276,9 @@ fn timed<T>(nvml: &mut SimNvml, class: &str, call: impl FnOnce(&SimNvml) -> T) -
 impl Nvml for SimNvml {
     fn count(&mut self) -> Result<u32, NvmlFailure> {
         let state = self.state();
+        if let Some(reason) = &state.broken {
+            return Err(NvmlFailure::Failed(reason.clone()));
+        }
         match &state.not_present {
             Some(reason) => Err(NvmlFailure::NotPresent(reason.clone())),
             None => Ok(u32::try_from(state.gpus.len()).unwrap_or(u32::MAX)),

@@ -80,7 +80,7 @@ export function ConfigEditor({ options, onOptionsChange }: Props) {
       </Section>
       <Section
         title="Who sees what"
-        description="Decided in the backend by the person's role and name, for panels, variables, lists and alerts alike."
+        description="Decided in the backend by the person's role and name, for panels, variables and lists alike. Alert rules see everything."
       >
         <Visibility options={jsonData} disabled={readOnly} onChange={change} />
       </Section>
