@@ -11,7 +11,7 @@ use axum_server::tls_rustls::RustlsConfig;
 use hyper_util::rt::TokioTimer;
 use podscope_collect::gpu::{Aliases, ExeLauncher, GpuCollector, GpuConfig, RowOptions};
 use podscope_collect::{Collector, RealFs, host_collectors, host_descriptors};
-use podscope_history::{History, HistoryError, Options};
+use podscope_history::{History, HistoryError, Options, TierLimits};
 use tokio::task::JoinHandle;
 
 use crate::config::Config;
@@ -206,6 +206,14 @@ fn open_history(config: &Config) -> Result<Arc<History>, StartError> {
     let options = Options {
         max_age: config.history.max_age.0,
         max_bytes: config.history.max_bytes.0,
+        minute: TierLimits {
+            max_age: config.history.minutes_max_age.0,
+            max_bytes: config.history.minutes_max_bytes.0,
+        },
+        hour: TierLimits {
+            max_age: config.history.hours_max_age.0,
+            max_bytes: config.history.hours_max_bytes.0,
+        },
         sync_interval: config.history.sync_interval.0,
         free_space_floor: config.history.free_space_floor.0,
         ..Options::new(&dir.path)

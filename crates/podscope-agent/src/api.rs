@@ -202,6 +202,7 @@ pub(crate) fn of_source(error: &SourceError) -> ApiError {
     match error {
         SourceError::Budget(error) => of_budget(error.clone()),
         SourceError::Read { .. } => ApiError::new(ApiErrorKind::Internal, crate::chain(error)),
+        SourceError::Resolution(text) => ApiError::new(ApiErrorKind::BadData, text.clone()),
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use podscope_model::cells::{CellColumns, CellSeries, Need, Resolution};
 use podscope_model::labels::{Label, Labels};
 use podscope_model::matcher::{MatchOp, Matcher};
 use podscope_model::sample::SeriesData;
@@ -111,6 +112,34 @@ impl<S: SeriesSource> SeriesSource for LabelledSource<'_, S> {
                 None => Ok(()),
             },
         )
+    }
+
+    fn resolution(&self, need: &Need<'_>) -> Result<Resolution, SourceError> {
+        self.store.resolution(need)
+    }
+
+    fn select_cells(
+        &self,
+        select: &Select<'_>,
+        cell_ms: i64,
+        columns: CellColumns,
+        budget: &Budget,
+        sink: &mut dyn FnMut(CellSeries) -> Result<(), SourceError>,
+    ) -> Result<(), SourceError> {
+        let Split::Ask { matchers, recheck } = self.split(select.matchers) else {
+            return Ok(());
+        };
+        let inner = Select {
+            matchers: &matchers,
+            ..select.clone()
+        };
+        self.store
+            .select_cells(&inner, cell_ms, columns, budget, &mut |series| {
+                match self.dress(&series.labels, &recheck) {
+                    Some(labels) => sink(CellSeries { labels, ..series }),
+                    None => Ok(()),
+                }
+            })
     }
 
     fn series(

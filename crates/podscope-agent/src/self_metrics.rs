@@ -75,6 +75,7 @@ impl SelfCollector {
         row.set(&agent::HISTORY_ROWS, &[], stats.rows as f64);
         row.set(&agent::HISTORY_SAMPLES, &[], stats.samples as f64);
         row.set(&agent::HISTORY_LOST_ROWS, &[], stats.lost.rows as f64);
+        row.set(&agent::HISTORY_LOST_PIECES, &[], stats.lost.pieces as f64);
         row.set(&agent::HISTORY_LOST_BYTES, &[], stats.lost.bytes as f64);
         row.set(
             &agent::HISTORY_WRITABLE,

@@ -3,6 +3,7 @@
 mod convert;
 mod demo;
 mod grafana;
+mod history;
 mod json_spans;
 mod ports;
 mod preview;
@@ -39,6 +40,11 @@ enum Command {
     Query(query::QueryArguments),
     /// Checks a running set-up part by part.
     Verify(verify::VerifyArguments),
+    /// Works on an agent's history on disk.
+    History {
+        #[command(subcommand)]
+        action: history::HistoryAction,
+    },
     /// Works on dashboards.
     Dashboards {
         #[command(subcommand)]
@@ -102,6 +108,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<bool> {
         Command::Verify(arguments) => verify::run(arguments, &mut out).await,
         Command::Usage(arguments) => usage::run(&arguments, &mut out).await,
         Command::Rules { action } => rules::run(&action, &mut out).await,
+        Command::History { action } => history::run(&action, &mut out),
         Command::Preview(arguments) => preview::run(arguments).await.map(|()| true),
         Command::Dashboards {
             action:

@@ -67,6 +67,7 @@ fn eval_kind(error: &EvalError) -> ApiErrorKind {
         EvalError::Parse(_) | EvalError::NotSupported(_) | EvalError::Execution(_) => ApiErrorKind::BadData,
         EvalError::Budget(error) | EvalError::Source(SourceError::Budget(error)) => budget(error),
         EvalError::Source(SourceError::Read { .. }) => ApiErrorKind::Unreachable,
+        EvalError::Source(SourceError::Resolution(_)) => ApiErrorKind::BadData,
     }
 }
 

@@ -1,30 +1,43 @@
 //! When rows were being written: what `up` is made of.
 
+use podscope_model::source::{Budget, SourceError};
+
 use crate::group::FLAG_PAUSES;
-use crate::segment::GroupReader;
+use crate::reader::GroupReader;
 use crate::store::History;
+use crate::tier::Tier;
 
 impl History {
     /// The times within `start_ms..=end_ms` at which rows were being written, by any stream: closed intervals, in order,
     /// apart from each other. A row stands for the two intervals of its stream that follow it; later the next one is
     /// overdue. So a step of a query that falls between two rows, or shortly after the newest one, is covered.
     pub fn covered(&self, start_ms: i64, end_ms: i64) -> Vec<(i64, i64)> {
+        for _ in 0..4 {
+            if let Some(spans) = self.try_covered(start_ms, end_ms) {
+                return merge(spans, start_ms, end_ms);
+            }
+            self.settle();
+        }
+        Vec::new()
+    }
+
+    /// `None`: a file moved meanwhile.
+    fn try_covered(&self, start_ms: i64, end_ms: i64) -> Option<Vec<(i64, i64)>> {
         let mut spans = Vec::new();
         let view = self.view();
         for head in &view.heads {
             let interval = head.stream.spec.interval_ms;
             rows(&head.body().times, interval, &mut spans);
         }
-        let mut codec = crate::column::Codec::default();
+        let mut codec = crate::codec::Codec::default();
         for segment in &view.segments {
             // A row before the window may reach into it.
-            if segment.end_ms() < start_ms.saturating_sub(crate::head::HOUR_MS) || segment.start_ms() > end_ms
-            {
+            if !segment.overlaps(start_ms.saturating_sub(crate::tier::HOUR_MS), end_ms) {
                 continue;
             }
             let index = match self.index(segment) {
                 Ok(Some(index)) => index,
-                Ok(None) => continue,
+                Ok(None) => return None,
                 Err(error) => {
                     tracing::warn!(%error, "cannot tell when rows were written");
                     continue;
@@ -38,16 +51,43 @@ impl History {
                     spans.push((header.first_ms, reach(header.last_ms, interval)));
                     continue;
                 }
-                let times = GroupReader::open(segment, &index, self.io())
-                    .ok()
-                    .flatten()
-                    .and_then(|reader| reader.times(group, &mut codec).ok().flatten());
+                let reader = match GroupReader::open(segment, &index, self.io()) {
+                    Err(error) if error.kind() == std::io::ErrorKind::NotFound => return None,
+                    opened => opened.ok().flatten(),
+                };
+                let times = reader.and_then(|reader| reader.times(group, &mut codec).ok().flatten());
                 if let Some(times) = times {
                     rows(&times, interval, &mut spans);
                 }
             }
         }
-        merge(spans, start_ms, end_ms)
+        for (tier, from, to) in self.before_samples(start_ms, end_ms) {
+            match self.cell_rows(tier, from, to) {
+                Ok(Some(rows)) => spans.extend(rows),
+                Ok(None) => return None,
+                Err(error) => tracing::warn!(%error, "cannot tell when rows were written"),
+            }
+        }
+        Some(spans)
+    }
+
+    /// When rows were written, from the cells of a tier; `None`: a file moved meanwhile.
+    fn cell_rows(
+        &self,
+        tier: Tier,
+        start_ms: i64,
+        end_ms: i64,
+    ) -> Result<Option<Vec<(i64, i64)>>, SourceError> {
+        let budget = Budget::unlimited();
+        let (mut query, _) = self.query(&[], &[], start_ms, end_ms, &budget)?;
+        let streams = query.cell_streams(tier, start_ms, end_ms, false)?;
+        let spans = streams.values().flat_map(|stream| {
+            let interval = stream.stream.spec.interval_ms;
+            let rows = stream.rows.iter();
+            rows.map(move |row| (row.first_ms, reach(row.last_ms, interval)))
+        });
+        let spans = spans.collect();
+        Ok((!query.moved).then_some(spans))
     }
 }
 

@@ -8,6 +8,8 @@ use std::path::PathBuf;
 pub enum HistoryError {
     #[error("the history in {} is in use by another process; stop that one or choose another directory", dir.display())]
     Locked { dir: PathBuf },
+    #[error("there is no history in {}; the configuration's data_dir says where it is", dir.display())]
+    NoHistory { dir: PathBuf },
     #[error("cannot {step} {}", path.display())]
     Io {
         step: &'static str,
@@ -67,7 +69,9 @@ impl fmt::Display for Recovery {
 pub struct Lost {
     /// Rows that were dropped from memory because they could not be written for too long.
     pub rows: u64,
-    /// Bytes that were unreadable on disk.
+    /// Pieces of the history that could not be read, each counted once.
+    pub pieces: u64,
+    /// Their bytes, where it is known how many.
     pub bytes: u64,
     /// Where, newest last; at most 32.
     pub places: Vec<String>,
@@ -75,10 +79,11 @@ pub struct Lost {
 
 impl Lost {
     pub(crate) fn note(&mut self, bytes: u64, place: String) {
-        self.bytes += bytes;
         if self.places.contains(&place) {
             return;
         }
+        self.pieces += 1;
+        self.bytes += bytes;
         if self.places.len() == 32 {
             self.places.remove(0);
         }

@@ -1,18 +1,19 @@
-//! One sealed chunk of one stream: header, schema, timestamps, column blobs, directory, trailer.
+//! The header and trailer of a sealed chunk. Between them: schema, timestamps, column blobs, directory.
 
-use crate::catalog::{Catalog, SeriesId};
-use crate::column::{Codec, Coding, ENTRY_BYTES, STATS_BYTES};
-use crate::head::Head;
-use crate::schema;
-use crate::varint::{self, u32_at, u64_at};
+use crate::column::{ENTRY_BYTES, LONG_STATS_BYTES, STATS_BYTES};
+use crate::varint::{u32_at, u64_at};
 
 pub(crate) const HEADER_BYTES: usize = 128;
 pub(crate) const TRAILER_BYTES: usize = 16;
 pub(crate) const MAGIC: [u8; 8] = *b"PODGRUP1";
-const TRAILER_MAGIC: [u8; 8] = *b"PODGEND1";
+pub(crate) const TRAILER_MAGIC: [u8; 8] = *b"PODGEND1";
 
 /// Consecutive rows more than two intervals apart: the timestamps have to be looked at to tell when rows were written.
 pub(crate) const FLAG_PAUSES: u32 = 1;
+/// The directory has short statistics.
+pub(crate) const FLAG_SHORT: u32 = 2;
+/// The schema is deflated.
+pub(crate) const FLAG_DEFLATED: u32 = 4;
 
 /// The header of a group.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -46,7 +47,7 @@ pub(crate) struct Header {
 }
 
 impl Header {
-    fn bytes(&self) -> [u8; HEADER_BYTES] {
+    pub(crate) fn bytes(&self) -> [u8; HEADER_BYTES] {
         let mut out = Vec::with_capacity(HEADER_BYTES);
         out.extend_from_slice(&MAGIC);
         for field in [
@@ -124,8 +125,17 @@ impl Header {
             && header.len.is_multiple_of(8)
             && u64::from(header.directory_len)
                 == u64::from(header.columns) * ENTRY_BYTES as u64
-                    + u64::from(header.variable) * STATS_BYTES as u64;
+                    + u64::from(header.variable) * header.stats_bytes() as u64;
         sound.then_some(header)
+    }
+
+    /// Bytes of the directory for each column that is not constant, besides its entry.
+    pub(crate) fn stats_bytes(&self) -> usize {
+        if self.flags & FLAG_SHORT == 0 {
+            LONG_STATS_BYTES
+        } else {
+            STATS_BYTES
+        }
     }
 
     pub(crate) fn times_at(&self) -> u64 {
@@ -153,95 +163,6 @@ pub(crate) fn is_whole(group: &[u8]) -> bool {
     group[at + 8..] == TRAILER_MAGIC
         && u32_at(group, at + 4) as usize == group.len()
         && u32_at(group, at) == crc32c::crc32c(&group[..at])
-}
-
-/// Encodes a frozen head. `table` is the file's column table of the stream: columns new to the file are appended to it
-/// and described in the group.
-pub(crate) fn encode(
-    head: &Head,
-    stream: u32,
-    table: &mut Vec<SeriesId>,
-    new_stream: bool,
-    catalog: &std::sync::RwLock<Catalog>,
-    codec: &mut Codec,
-) -> Option<(Vec<u8>, Header)> {
-    let (times, series, samples) = {
-        let body = head.body();
-        let series: Vec<SeriesId> = body.columns.iter().map(|column| column.series).collect();
-        (body.times.clone(), series, body.samples)
-    };
-    let (&first_ms, &last_ms) = (times.first()?, times.last()?);
-    let known: rustc_hash::FxHashMap<SeriesId, u32> = table
-        .iter()
-        .enumerate()
-        .map(|(at, id)| (*id, at as u32))
-        .collect();
-    let described = table.len();
-    let mut order: Vec<(u32, u32)> = Vec::with_capacity(series.len());
-    for (slot, id) in series.iter().enumerate() {
-        let column = known.get(id).copied().unwrap_or_else(|| {
-            table.push(*id);
-            table.len() as u32 - 1
-        });
-        order.push((column, slot as u32));
-    }
-    order.sort_unstable();
-
-    let mut out = vec![0; HEADER_BYTES];
-    if new_stream || table.len() > described {
-        let catalog = catalog.read().unwrap_or_else(std::sync::PoisonError::into_inner);
-        varint::put(&mut out, described as u64);
-        schema::encode(&mut out, &head.stream, &table[described..], &catalog);
-    }
-    let schema_end = out.len();
-    out.extend_from_slice(&codec.encode_times(&times)?);
-    let times_end = out.len();
-    let mut entries = Vec::with_capacity(order.len());
-    for (column, slot) in order {
-        let copy = head.body().copy(slot);
-        // A head's column always has a value; one without would say nothing.
-        if copy.count > 0 {
-            entries.push(codec.encode(column, &copy, &mut out));
-        }
-    }
-    let blobs_end = out.len();
-    entries.iter().for_each(|entry| entry.put(&mut out));
-    let variable = entries.iter().filter(|entry| entry.coding != Coding::Constant);
-    variable.clone().for_each(|entry| entry.stats.put(&mut out));
-    let directory_end = out.len();
-    out.resize((out.len() + TRAILER_BYTES).next_multiple_of(8) - TRAILER_BYTES, 0);
-
-    let interval = head.stream.spec.interval_ms.min(i64::MAX as u64 / 2) as i64;
-    let pauses = times.windows(2).any(|pair| pair[1] - pair[0] > 2 * interval);
-    let crc = |from: usize, to: usize| crc32c::crc32c(&out[from..to]);
-    let header = Header {
-        len: u32::try_from(out.len() + TRAILER_BYTES).ok()?,
-        rows: times.len() as u32,
-        stream,
-        columns: entries.len() as u32,
-        variable: variable.count() as u32,
-        epoch: head.epoch,
-        first_row: head.first_row,
-        first_ms,
-        last_ms,
-        tier_ms: 0,
-        flags: if pauses { FLAG_PAUSES } else { 0 },
-        samples,
-        schema_len: (schema_end - HEADER_BYTES) as u32,
-        schema_crc: crc(HEADER_BYTES, schema_end),
-        times_len: (times_end - schema_end) as u32,
-        times_crc: crc(schema_end, times_end),
-        blobs_len: (blobs_end - times_end) as u32,
-        directory_len: (directory_end - blobs_end) as u32,
-        directory_crc: crc(blobs_end, directory_end),
-        follows_ms: head.follows.unwrap_or(first_ms),
-    };
-    out[..HEADER_BYTES].copy_from_slice(&header.bytes());
-    let crc = crc32c::crc32c(&out);
-    out.extend_from_slice(&crc.to_le_bytes());
-    out.extend_from_slice(&header.len.to_le_bytes());
-    out.extend_from_slice(&TRAILER_MAGIC);
-    Some((out, header))
 }
 
 const _: () = assert!(8 + 6 * 4 + 3 * 8 + 2 * 4 + 8 + 7 * 4 + 8 <= HEADER_BYTES - 4);

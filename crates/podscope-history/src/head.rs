@@ -12,13 +12,6 @@ use crate::catalog::{SeriesId, Stream};
 use crate::token::{self, Values};
 use crate::validity::Validity;
 
-/// Milliseconds of the span that one segment file holds.
-pub(crate) const HOUR_MS: i64 = 3_600_000;
-
-pub(crate) fn hour_of(t_ms: i64) -> i64 {
-    t_ms.div_euclid(HOUR_MS)
-}
-
 /// One column in the head.
 #[derive(Debug)]
 pub(crate) struct Column {

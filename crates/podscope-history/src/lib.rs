@@ -16,33 +16,47 @@
 //!   time when the row before it, within the window that is read, had it. An empty row ends all series of its stream; time
 //!   without rows ends nothing.
 //!
+//! # Tiers
+//! Once an hour is over, its samples are summed up into cells of a minute, a day's minutes into cells of an hour, and the
+//! chunks of the file are packed together: rewritten as one chunk per stream. The cells come first and are durable before the
+//! file is marked as finished, so that a crash repeats work and loses none. Cells that are not in files yet are worked out from the
+//! finer data when they are asked for: there is no seam, and rows that come late into a finished hour count. A cell stands for
+//! `end - length < t <= end` and keeps sum, count, least, greatest, first and last value, their times, and what a counter lost
+//! in resets. So windows of whole cells get the very answer that samples give (`tests/history/tiers.rs`).
+//!
 //! # Files
 //! | name | what it holds |
 //! | --- | --- |
 //! | `leaf-id` | 32 hexadecimal digits: the id of this store |
 //! | `lock` | locked (`flock`) while a process has the store open |
-//! | `raw-<s>.seg` | the sealed chunks whose rows lie in the hour that begins `<s>` seconds after 1970 |
+//! | `raw-<s>.seg` | the sealed chunks whose rows lie in the hour after `<s>` seconds after 1970, its end included |
+//! | `min-<s>.seg` | cells of a minute of the day after `<s>` |
+//! | `hour-<s>.seg` | cells of an hour of the thirty days after `<s>` |
 //! | `wal-<n>.log` | rows that are not sealed; the one with the highest number is being written |
 //! | `wal-<n>.cut` | what a damaged log held past its last sound record; the last four are kept |
-//! | `raw-<s>.bad` | a segment whose file header cannot be read, set aside when a new chunk of its hour was to be written |
+//! | `*.bad` | a segment whose file header cannot be read, set aside when a new chunk of its time was to be written |
+//! | `*.<n>.piece` | what [`repair()`] cut out of a file, from its byte `<n>` on |
 //!
-//! # Format, version 1
+//! # Format, version 2
 //! Numbers are little-endian; *varint* is LEB128, *signed* a zigzag varint, *string* a varint length and UTF-8. Every
-//! checksum is CRC-32C. A program refuses files whose version is higher than its own.
+//! checksum is CRC-32C. A program refuses files whose version is higher than its own, and reads all lower ones.
 //!
 //! ## Segment
 //! A file header and groups, one group per sealed chunk, appended and synced; a file is made complete with its first
-//! group under a temporary name. A torn group at the end is cut off on the next start, when its rows come from the log.
+//! group, or written anew, under a temporary name. A torn group at the end is cut off on the next start, when its rows come
+//! from the log.
 //!
 //! ```text
 //! file header, 64 bytes
-//!   0 "PODSEGM1" | 8 u16 version | 10 u16 tier (0 = raw) | 12 u32 bytes of pco's header | 16 i64 start of the hour, ms
-//!   24 u64 span, ms | 32 pco's header | 60 u32 checksum of bytes 0..60
+//!   0 "PODSEGM1" | 8 u16 version | 10 u16 tier (0 = raw, 1 = minute, 2 = hour) | 12 u32 bytes of pco's header
+//!   16 i64 start of its time, ms | 24 u64 span, ms | 32 pco's header
+//!   52 u64 as many bytes were finished, summed up and packed (0: not yet) | 60 u32 checksum of bytes 0..60
 //! group, a multiple of 8 bytes
 //!   header, 128 bytes
 //!     0 "PODGRUP1" | 8 u32 length of the group | 12 u32 rows | 16 u32 number of the stream in this file
 //!     20 u32 columns | 24 u32 columns that are not constant | 28 u32 epoch | 32 u64 number of the first row
-//!     40 i64 first, 48 i64 last timestamp, ms | 56 u32 span of a cell, ms (0 = raw) | 60 u32 flags (1 = pauses)
+//!     40 i64 first, 48 i64 last timestamp, ms | 56 u32 span of a cell, ms (0 = raw)
+//!     60 u32 flags (1 = pauses, 2 = short directory, 4 = deflated schema)
 //!     64 u64 samples | 72 u32 length, 76 u32 checksum of the schema | 80, 84 the same of the timestamps
 //!     88 u32 length of the blobs | 92 u32 length, 96 u32 checksum of the directory
 //!     100 i64 time of the row before the first (the first row's own, where the epoch begins) | 108 zero
@@ -53,8 +67,8 @@
 //!   directory   16 bytes per column, in order of the column's number
 //!                 0 u32 column | 4 u8 coding | 5 u8 scale | 6 u8 flags | 7 zero | 8 u32 offset in the group, 12 u32 length
 //!                 (constant: 8 u64 bits of the value)
-//!               then 48 bytes per column that is not constant, in the same order
-//!                 0 u32 checksum of the blob | 4 u32 samples | 8 f64 min, max, sum, first, last (min to sum without NaN)
+//!               then 8 bytes per column that is not constant, in the same order: 0 u32 checksum of the blob | 4 u32 samples
+//!               (without flag 2, version 1, 48 bytes: then 8 f64 min, max, sum, first, last)
 //!   zeros       up to a multiple of 8
 //!   trailer     0 u32 checksum of all before it | 4 u32 length of the group | 8 "PODGEND1"
 //! ```
@@ -62,6 +76,11 @@
 //! the number of rows - and then its values: coding 1 tokens as in the log, 2 a pco page of i64, 3 a pco page of f64. The
 //! doubles of coding 2 are `i / 10^k` for scale `k`, `i * 10^-k` for scale `0x80 + k`. Coding 0 has no blob. Flag 2: NaN
 //! among the values.
+//!
+//! A group of cells has a row per cell, at its end. Its column `16 * (1 + c) + k` is the kind `k` of the file's column `c`, column
+//! `k` alone that of the stream's rows: 0 count, 1 and 2 ms from the cell's begin to the first and the last sample, 3 first, 4 last, 5
+//! min, 6 max, 7 sum, 8 what was lost in resets. Where a kind is missing, count and times are those of the rows, last and min the
+//! first value, max the last one, the sum count times first, and 0 was lost. Of two groups with the same cell the later one counts.
 //!
 //! A schema names the stream and some of its columns; those of a file are numbered in order:
 //!
@@ -90,21 +109,38 @@
 //! row that two logs hold, or a log and a segment, is taken once. Reading stops at the first record that is not sound.
 
 mod catalog;
+mod cells;
+mod check;
+mod codec;
 mod column;
 mod covered;
+mod draft;
 mod error;
+mod file_header;
+mod finish;
 mod gather;
 mod group;
 mod head;
+mod index;
 pub mod io;
+mod logs;
 mod maintain;
+mod merge;
 mod plan;
+mod reader;
 mod recover;
+mod repair;
+mod replay;
+mod resolution;
 mod retention;
+mod scale;
 mod schema;
 mod segment;
 mod select;
 mod store;
+mod stream_state;
+mod tier;
+mod tiered;
 mod timeline;
 mod token;
 mod validity;
@@ -112,7 +148,9 @@ mod varint;
 mod wal;
 mod writer;
 
+pub use check::{BadPiece, CheckReport, CheckedFile, check};
 pub use error::{Appended, HistoryError, HistoryStats, Lost, Recovery};
+pub use repair::{RepairReport, Repaired, repair};
 pub use store::History;
 
 use std::path::PathBuf;
@@ -122,10 +160,14 @@ use std::time::Duration;
 #[derive(Clone, Debug)]
 pub struct Options {
     pub dir: PathBuf,
-    /// Segments whose rows are all older are removed.
+    /// Segments of raw samples whose rows are all older are removed.
     pub max_age: Duration,
-    /// Above this many bytes of segments the oldest are removed.
+    /// Above this many bytes of raw segments the oldest are removed.
     pub max_bytes: u64,
+    /// The same for the cells of a minute.
+    pub minute: TierLimits,
+    /// The same for the cells of an hour.
+    pub hour: TierLimits,
     /// The longest time for which written rows may be lost by a power cut. A killed process loses nothing.
     pub sync_interval: Duration,
     /// Rows after which a stream's chunk is sealed into a segment.
@@ -134,16 +176,45 @@ pub struct Options {
     pub free_space_floor: u64,
 }
 
+/// How much is kept of one tier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TierLimits {
+    pub max_age: Duration,
+    pub max_bytes: u64,
+}
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
 impl Options {
-    /// Seven days, 2 GB, 5 s, 600 rows, 512 MiB.
+    /// Raw samples for 7 days in 1.2 GB, cells of a minute for 90 days in 600 MB, cells of an hour for two years in 200 MB;
+    /// 5 s, 600 rows, 512 MiB.
     pub fn new(dir: impl Into<PathBuf>) -> Self {
         Self {
             dir: dir.into(),
-            max_age: Duration::from_secs(7 * 24 * 3600),
-            max_bytes: 2_000_000_000,
+            max_age: 7 * DAY,
+            max_bytes: 1_200_000_000,
+            minute: TierLimits {
+                max_age: 90 * DAY,
+                max_bytes: 600_000_000,
+            },
+            hour: TierLimits {
+                max_age: 730 * DAY,
+                max_bytes: 200_000_000,
+            },
             sync_interval: Duration::from_secs(5),
             chunk_rows: 600,
             free_space_floor: 512 << 20,
+        }
+    }
+
+    fn limits(&self, tier: tier::Tier) -> TierLimits {
+        match tier {
+            tier::Tier::Raw => TierLimits {
+                max_age: self.max_age,
+                max_bytes: self.max_bytes,
+            },
+            tier::Tier::Minute => self.minute,
+            tier::Tier::Hour => self.hour,
         }
     }
 }

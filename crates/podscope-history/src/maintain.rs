@@ -4,16 +4,19 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::HistoryError;
-use crate::head::{Head, hour_of};
+use crate::head::Head;
 use crate::io::write_file;
 use crate::recover::{LEAF_ID_FILE, LOCK_FILE};
 use crate::segment::Segment;
 use crate::store::{History, Maintenance, held};
+use crate::tier::Tier;
 
 /// Memory that rows waiting to be written may take before the oldest of them are dropped.
 const MEMORY_CAP: u64 = 16 << 20;
 /// How long to leave a disk alone that refused a write.
 const RETRY: Duration = Duration::from_secs(10);
+/// How often to look for a file whose time is over: there is one an hour, and a start or an import may leave many.
+const FINISH_EVERY: Duration = Duration::from_secs(30);
 
 impl History {
     /// Makes every row taken so far durable.
@@ -170,6 +173,11 @@ impl History {
             self.retain(&maintenance.clock, 0);
         }
         self.cap_memory();
+        let looked = *maintenance.finished.get_or_insert_with(Instant::now);
+        if looked.elapsed() >= FINISH_EVERY && !resting {
+            maintenance.finished = Some(Instant::now());
+            self.finish_one(&mut maintenance);
+        }
     }
 
     /// Seals what waits for it; failures are logged and tried again later.
@@ -206,19 +214,25 @@ impl History {
         self.take_lock()
             .map_err(|error| (self.options.dir.clone(), error))?;
         let frozen = held(&self.writer).frozen.clone();
-        let hour = |head: &Head| head.body().times.first().map_or(0, |t_ms| hour_of(*t_ms));
+        let hour = |head: &Head| {
+            head.body()
+                .times
+                .first()
+                .map_or(0, |t_ms| Tier::Raw.slot_of(*t_ms))
+        };
         for run in frozen.chunk_by(|a, b| hour(a) == hour(b)) {
             let Some(first) = run.first() else { continue };
             let hour = hour(first);
             let bytes: u64 = run.iter().map(|head| head.body().bytes()).sum();
             self.make_room(&maintenance.clock, bytes);
-            let known = held(&self.writer).segments.get(&hour).cloned();
-            let segment = known.unwrap_or_else(|| Arc::new(Segment::new(&self.options.dir, hour, 0)));
+            let known = held(&self.writer).segments.get(&(Tier::Raw, hour)).cloned();
+            let segment =
+                known.unwrap_or_else(|| Arc::new(Segment::new(&self.options.dir, (Tier::Raw, hour), 0, 0)));
             let new = segment
                 .append(run, self.io(), &self.catalog, &mut maintenance.codec)
                 .map_err(|error| (segment.path.clone(), error))?;
             let mut writer = held(&self.writer);
-            writer.segments.insert(hour, Arc::new(new));
+            writer.segments.insert((Tier::Raw, hour), Arc::new(new));
             writer
                 .frozen
                 .retain(|head| !run.iter().any(|sealed| Arc::ptr_eq(head, sealed)));

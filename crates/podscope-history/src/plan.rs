@@ -7,8 +7,10 @@ use podscope_model::source::{Budget, SourceError};
 use rustc_hash::FxHashMap;
 
 use crate::catalog::{SeriesId, Stream};
-use crate::column::{Codec, ENTRY_BYTES, Entry};
-use crate::segment::{Group, GroupReader, Index};
+use crate::codec::Codec;
+use crate::column::{ENTRY_BYTES, Entry};
+use crate::index::{Group, Index};
+use crate::reader::GroupReader;
 use crate::store::History;
 use crate::timeline::{self, Chunk, Piece, Place};
 use crate::varint::u32_at;
@@ -44,13 +46,15 @@ pub(crate) struct Query<'a> {
     pub(crate) codec: Codec,
     /// Place among the matched series, by series number; `u32::MAX` = not matched.
     pub(crate) wanted: Vec<u32>,
+    /// A file was removed or replaced since the view was made.
+    pub(crate) moved: bool,
 }
 
 /// Chunks by stream number, with the stream.
-type Chunks = BTreeMap<u32, (Arc<Stream>, Vec<Chunk>)>;
+pub(crate) type Chunks = BTreeMap<u32, (Arc<Stream>, Vec<Chunk>)>;
 
 impl Query<'_> {
-    fn wanted(&self, series: SeriesId) -> Option<usize> {
+    pub(crate) fn wanted(&self, series: SeriesId) -> Option<usize> {
         self.wanted
             .get(series as usize)
             .filter(|at| **at != u32::MAX)
@@ -77,11 +81,12 @@ impl Query<'_> {
         let mut out = Chunks::new();
         let mut indices = Vec::new();
         for segment in &view.segments {
-            if segment.end_ms() <= self.start_ms || segment.start_ms() > self.end_ms {
+            if !segment.overlaps(self.start_ms, self.end_ms) {
                 continue;
             }
             self.budget.check()?;
             let Some(index) = self.history.index(segment)? else {
+                self.moved = true;
                 continue;
             };
             for known in index.streams.iter().flatten() {
@@ -117,8 +122,10 @@ impl Query<'_> {
             let reader = match GroupReader::open(segment, &index, self.history.io()) {
                 Ok(Some(reader)) => Arc::new(reader),
                 Ok(None) => continue,
-                // Retention removed it since the view was made.
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                    self.moved = true;
+                    continue;
+                }
                 Err(error) => return Err(self.failed(segment.path.display().to_string(), &error)),
             };
             self.groups(&index, &reader, &mut out)?;
@@ -277,7 +284,7 @@ impl Query<'_> {
                 variable += usize::from(directory[at * ENTRY_BYTES + 4] != 0);
                 continue;
             };
-            match Entry::read(&directory, count, at, group.header.rows, &mut variable) {
+            match Entry::read(&directory, &group.header, at, &mut variable) {
                 Some(entry) => found.push((series, entry)),
                 None => {
                     self.skip(

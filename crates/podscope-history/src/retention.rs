@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use crate::segment::Segment;
 use crate::store::History;
+use crate::tier::{Key, Tier};
 
 const HOUR: i64 = 3_600_000;
 const DAY: i64 = 24 * HOUR;
@@ -46,7 +47,7 @@ impl Clock {
         }
     }
 
-    fn now_ms(&self) -> Option<i64> {
+    pub(crate) fn now_ms(&self) -> Option<i64> {
         self.believed.map(|(believed, since)| {
             believed.saturating_add(i64::try_from(since.elapsed().as_millis()).unwrap_or(0))
         })
@@ -56,19 +57,25 @@ impl Clock {
 impl History {
     /// Removes segments that are too old, and the oldest ones above the size that is allowed with `coming` bytes more.
     pub(crate) fn retain(&self, clock: &Clock, coming: u64) {
-        let max_age = i64::try_from(self.options.max_age.as_millis()).unwrap_or(i64::MAX);
-        let horizon = clock.now_ms().map_or(i64::MIN, |now| now.saturating_sub(max_age));
+        let now_ms = clock.now_ms();
         let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut total: u64 = writer.segments.values().map(|segment| segment.len).sum::<u64>() + coming;
         let mut gone: Vec<Arc<Segment>> = Vec::new();
-        while let Some((&hour, segment)) = writer.segments.iter().next() {
-            // The newest hour stays: it is being written.
-            let last = writer.segments.len() == 1;
-            if segment.end_ms() > horizon && (total <= self.options.max_bytes || last) {
-                break;
+        for tier in Tier::ALL {
+            let limits = self.options.limits(tier);
+            let max_age = i64::try_from(limits.max_age.as_millis()).unwrap_or(i64::MAX);
+            let horizon = now_ms.map_or(i64::MIN, |now| now.saturating_sub(max_age));
+            let coming = if tier == Tier::Raw { coming } else { 0 };
+            let segments: Vec<Arc<Segment>> = writer.of_tier(tier).cloned().collect();
+            let mut total: u64 = segments.iter().map(|segment| segment.len).sum::<u64>() + coming;
+            for (at, segment) in segments.iter().enumerate() {
+                // The newest one stays: it is being written.
+                let last = at + 1 == segments.len();
+                if segment.end_ms() > horizon && (total <= limits.max_bytes || last) {
+                    break;
+                }
+                total -= segment.len;
+                gone.extend(writer.segments.remove(&segment.key));
             }
-            total -= segment.len;
-            gone.extend(writer.segments.remove(&hour));
         }
         if gone.is_empty() {
             return;
@@ -105,9 +112,18 @@ impl History {
         }
         let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         let (mut freed, mut gone) = (0, Vec::new());
-        while freed < coming && writer.segments.len() > 1 {
-            let Some((_, segment)) = writer.segments.pop_first() else {
+        // Raw samples go first: there are the most of them, and cells tell what they were like.
+        let mut oldest: Vec<Key> = Vec::new();
+        for tier in Tier::ALL {
+            let keys = writer.of_tier(tier).map(|segment| segment.key);
+            oldest.extend(keys.rev().skip(1).collect::<Vec<_>>().into_iter().rev());
+        }
+        for key in oldest {
+            if freed >= coming {
                 break;
+            }
+            let Some(segment) = writer.segments.remove(&key) else {
+                continue;
             };
             freed += segment.len;
             gone.push(segment);
@@ -133,7 +149,12 @@ impl History {
         let _naming = self.naming.write().unwrap_or_else(PoisonError::into_inner);
         let view = writer.view();
         let mut used = rustc_hash::FxHashSet::default();
-        for index in view.segments.iter().filter_map(|segment| segment.loaded()) {
+        for index in view
+            .segments
+            .iter()
+            .chain(&view.cells)
+            .filter_map(|segment| segment.loaded())
+        {
             for known in index.streams.iter().flatten() {
                 used.extend(known.columns.iter().copied());
             }

@@ -9,8 +9,12 @@
 //! `job` is not repeated per column: it is added to every label set when it is read. Kind and unit are stored by their
 //! names; a name that a later version made up reads as "unknown" and "none".
 
+use std::io::{Read, Write};
 use std::sync::Arc;
 
+use flate2::Compression;
+use flate2::read::DeflateDecoder;
+use flate2::write::DeflateEncoder;
 use podscope_model::catalog::{Kind, Unit};
 use podscope_model::labels::Labels;
 use podscope_model::leaf::MetricInfo;
@@ -32,6 +36,25 @@ pub(crate) fn with_job(labels: &Labels, job: &str) -> Labels {
     } else {
         labels.with(JOB, job)
     }
+}
+
+/// The larger of what a description may be: anything more is damage.
+const MAX_BYTES: u64 = 64 << 20;
+
+/// The description deflated, where that is shorter.
+pub(crate) fn deflate(description: &[u8]) -> Option<Vec<u8>> {
+    let mut encoder = DeflateEncoder::new(Vec::new(), Compression::new(6));
+    encoder.write_all(description).ok()?;
+    let bytes = encoder.finish().ok()?;
+    (bytes.len() < description.len()).then_some(bytes)
+}
+
+/// What [`deflate`] was given.
+pub(crate) fn inflate(bytes: &[u8]) -> Option<Vec<u8>> {
+    let mut out = Vec::new();
+    let mut decoder = DeflateDecoder::new(bytes).take(MAX_BYTES);
+    decoder.read_to_end(&mut out).ok()?;
+    Some(out)
 }
 
 #[derive(Default)]

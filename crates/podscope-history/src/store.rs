@@ -9,11 +9,12 @@ use podscope_model::leaf::MetricInfo;
 use podscope_model::source::SourceError;
 
 use crate::catalog::Catalog;
-use crate::column::Codec;
-
+use crate::codec::Codec;
+use crate::index::Index;
 use crate::io::{DiskIo, Io, IoFile};
 use crate::retention::Clock;
-use crate::segment::{Index, Segment};
+use crate::segment::Segment;
+use crate::tier::Tier;
 use crate::writer::{View, Writer};
 use crate::{Appended, HistoryError, HistoryStats, Lost, Options, Recovery, StreamSpec};
 
@@ -23,6 +24,10 @@ pub(crate) struct Maintenance {
     pub(crate) codec: Codec,
     pub(crate) synced: Option<Instant>,
     pub(crate) retained: Option<Instant>,
+    /// When a file whose time is over was last looked for.
+    pub(crate) finished: Option<Instant>,
+    /// Files that cannot be finished, by path, with their length.
+    pub(crate) unfinished: Vec<(std::path::PathBuf, u64)>,
     pub(crate) retry_at: Option<Instant>,
     pub(crate) clock: Clock,
 }
@@ -203,14 +208,17 @@ impl History {
                 index.groups.iter().map(|group| group.header.last_ms).max()?,
             ))
         };
-        let (oldest, newest) = (span(segments.first()), span(segments.last()));
+        let newest = span(segments.iter().rfind(|segment| segment.key.0 == Tier::Raw));
         let in_memory = heads.iter().filter_map(|head| {
             let body = head.body();
             Some((*body.times.first()?, *body.times.last()?))
         });
-        let spans: Vec<(i64, i64)> = in_memory.chain(oldest).chain(newest).collect();
+        let spans: Vec<(i64, i64)> = in_memory.chain(newest).collect();
         HistoryStats {
-            oldest_ms: spans.iter().map(|span| span.0).min(),
+            oldest_ms: Tier::ALL
+                .into_iter()
+                .filter_map(|tier| self.oldest_ms(tier))
+                .min(),
             newest_ms: spans.iter().map(|span| span.1).max(),
             series: self.catalog.read().unwrap_or_else(PoisonError::into_inner).len() as u64,
             bytes_on_disk: segments.iter().map(|segment| segment.len).sum::<u64>() + wal_bytes,

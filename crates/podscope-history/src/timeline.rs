@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use crate::column::Entry;
 use crate::head::Head;
-use crate::segment::{Group, GroupReader};
+use crate::index::Group;
+use crate::reader::GroupReader;
 
 /// Where the rows of a chunk are.
 #[derive(Debug)]

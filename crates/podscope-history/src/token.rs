@@ -56,6 +56,23 @@ pub(crate) fn put_run(out: &mut Vec<u8>, count: u32) {
     }
 }
 
+/// All values of a column as tokens.
+pub(crate) fn of_values(values: &[f64]) -> Vec<u8> {
+    let (mut out, mut before, mut run, mut hint) = (Vec::new(), 0.0_f64, 0, 0);
+    for &value in values {
+        if value.to_bits() == before.to_bits() {
+            run += 1;
+            continue;
+        }
+        put_run(&mut out, run);
+        run = 0;
+        put_change(&mut out, before, value, &mut hint);
+        before = value;
+    }
+    put_run(&mut out, run);
+    out
+}
+
 /// What one token says.
 pub(crate) enum Token {
     /// The value before, this many times.

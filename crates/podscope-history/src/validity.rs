@@ -48,9 +48,53 @@ impl Validity {
     }
 }
 
+/// Run lengths put together one after another.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct RunList(Vec<u32>);
+
+impl RunList {
+    /// Adds `count` rows that are valid or absent.
+    pub(crate) fn push(&mut self, valid: bool, count: u32) {
+        if count == 0 {
+            return;
+        }
+        // Even places hold valid runs.
+        let fits = !self.0.is_empty() && (self.0.len() % 2 == 1) == valid;
+        if !fits {
+            if self.0.is_empty() && !valid {
+                self.0.push(0);
+            }
+            self.0.push(0);
+        }
+        if let Some(last) = self.0.last_mut() {
+            *last += count;
+        }
+    }
+
+    /// The runs, or `None` where every row is valid.
+    pub(crate) fn gaps(self) -> Option<Vec<u32>> {
+        (self.0.len() > 1).then_some(self.0)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn run_lists_join_what_is_alike() {
+        let put = |runs: &[(bool, u32)]| {
+            let mut list = RunList::default();
+            runs.iter().for_each(|(valid, count)| list.push(*valid, *count));
+            list.gaps()
+        };
+        assert_eq!(put(&[(true, 2), (true, 3)]), None);
+        assert_eq!(put(&[(false, 2), (true, 3)]), Some(vec![0, 2, 3]));
+        assert_eq!(
+            put(&[(true, 1), (false, 2), (false, 1), (true, 0), (true, 4)]),
+            Some(vec![1, 3, 4])
+        );
+    }
 
     #[test]
     fn runs_tell_the_marked_rows() {

@@ -5,136 +5,25 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use podscope_model::batch::Row;
-use podscope_model::labels::Labels;
-use podscope_model::leaf::MetricInfo;
 use rustc_hash::FxHashMap;
 
 use crate::catalog::{Catalog, SeriesId, Stream};
-use crate::head::{Head, hour_of};
+use crate::head::Head;
 use crate::io::Io;
-use crate::schema::with_job;
 use crate::segment::Segment;
+use crate::stream_state::StreamState;
+use crate::tier::{Key, Tier};
 use crate::wal::Wal;
 use crate::{Appended, HistoryError, StreamSpec};
 
 /// What readers see: sealed and unsealed rows that fit together.
 #[derive(Debug, Default)]
 pub(crate) struct View {
-    /// By hour.
+    /// Raw samples, by hour.
     pub(crate) segments: Vec<Arc<Segment>>,
+    /// Cells of a minute by day, then cells of an hour by thirty days.
+    pub(crate) cells: Vec<Arc<Segment>>,
     pub(crate) heads: Vec<Arc<Head>>,
-}
-
-const NO_SLOT: u32 = u32::MAX;
-
-/// Where a column of the caller's row goes.
-#[derive(Debug)]
-struct Mapped {
-    labels: Labels,
-    series: SeriesId,
-    slot: u32,
-}
-
-#[derive(Debug)]
-pub(crate) struct StreamState {
-    pub(crate) head: Arc<Head>,
-    pub(crate) last_ms: Option<i64>,
-    /// By index into the caller's row.
-    map: Vec<Mapped>,
-    /// Series by column of the head.
-    columns: Vec<SeriesId>,
-    present: Vec<bool>,
-    values: Vec<f64>,
-}
-
-impl StreamState {
-    fn new(head: Head, last_ms: Option<i64>) -> Self {
-        Self {
-            head: Arc::new(head),
-            last_ms,
-            map: Vec::new(),
-            columns: Vec::new(),
-            present: Vec::new(),
-            values: Vec::new(),
-        }
-    }
-
-    /// Fills `present` and `values` from the caller's row.
-    fn take_row(&mut self, row: &Row, catalog: &RwLock<Catalog>) {
-        self.present.fill(false);
-        let columns = row.columns();
-        self.map.truncate(columns.len());
-        for (at, column) in columns.iter().enumerate() {
-            let Some(value) = row.value(at) else { continue };
-            // Comparing the label sets of a steady collector compares two pointers.
-            let known = self
-                .map
-                .get(at)
-                .is_some_and(|mapped| mapped.labels == column.labels);
-            if !known {
-                self.map_columns(row, at, catalog);
-            }
-            let mut slot = self.map[at].slot;
-            if slot == NO_SLOT {
-                slot = self.slot_of(self.map[at].series);
-                self.map[at].slot = slot;
-            }
-            self.present[slot as usize] = true;
-            self.values[slot as usize] = value;
-        }
-    }
-
-    /// Finds the series of the row's columns from `from` on, as far as they are not known.
-    fn map_columns(&mut self, row: &Row, from: usize, catalog: &RwLock<Catalog>) {
-        let mut catalog = catalog.write().unwrap_or_else(PoisonError::into_inner);
-        let spec = &self.head.stream.spec;
-        for (at, column) in row.columns().iter().enumerate().skip(from.min(self.map.len())) {
-            if self
-                .map
-                .get(at)
-                .is_some_and(|mapped| mapped.labels == column.labels)
-            {
-                continue;
-            }
-            let info = MetricInfo {
-                kind: column.metric.kind(),
-                unit: column.metric.unit(),
-                help: column.metric.help().to_owned(),
-                interval_ms: spec.interval_ms,
-            };
-            let series = catalog.intern(&with_job(&column.labels, &spec.job), &info);
-            let mapped = Mapped {
-                labels: column.labels.clone(),
-                series,
-                slot: NO_SLOT,
-            };
-            match self.map.get_mut(at) {
-                Some(place) => *place = mapped,
-                None => self.map.push(mapped),
-            }
-        }
-    }
-
-    fn slot_of(&mut self, series: SeriesId) -> u32 {
-        let slot = self.head.body().column_of(series);
-        if slot as usize == self.columns.len() {
-            self.columns.push(series);
-            self.present.push(false);
-            self.values.push(0.0);
-        }
-        slot
-    }
-
-    fn push(&mut self, t_ms: i64) -> u64 {
-        let mut body = self.head.body();
-        let before = body.samples;
-        let values = (0..self.columns.len())
-            .filter(|slot| self.present[*slot])
-            .map(|slot| (slot as u32, self.values[slot]));
-        body.push(t_ms, values);
-        self.last_ms = Some(t_ms);
-        body.samples - before
-    }
 }
 
 #[derive(Debug)]
@@ -143,7 +32,7 @@ pub(crate) struct Writer {
     by_spec: FxHashMap<StreamSpec, usize>,
     /// Chunks that wait to be sealed, oldest first.
     pub(crate) frozen: Vec<Arc<Head>>,
-    pub(crate) segments: BTreeMap<i64, Arc<Segment>>,
+    pub(crate) segments: BTreeMap<Key, Arc<Segment>>,
     /// `None`: it could not be written; rows are in memory only until a new one can be begun.
     pub(crate) wal: Option<Wal>,
     /// Logs that go when the current one is durable, with their sizes.
@@ -177,8 +66,14 @@ impl Writer {
             .frozen
             .iter()
             .chain(self.streams.iter().map(|state| &state.head));
+        let (segments, cells) = self
+            .segments
+            .values()
+            .cloned()
+            .partition(|segment| segment.key.0 == Tier::Raw);
         Arc::new(View {
-            segments: self.segments.values().cloned().collect(),
+            segments,
+            cells,
             heads: heads.cloned().collect(),
         })
     }
@@ -322,7 +217,7 @@ impl Writer {
         let body = self.streams[at].head.body();
         body.times
             .first()
-            .is_some_and(|first| hour_of(*first) != hour_of(t_ms))
+            .is_some_and(|first| Tier::Raw.slot_of(*first) != Tier::Raw.slot_of(t_ms))
             || body.times.len() >= self.chunk_rows
     }
 
@@ -345,10 +240,7 @@ impl Writer {
         if rows > 0 {
             self.frozen.push(full);
         }
-        state.columns.clear();
-        state.present.clear();
-        state.values.clear();
-        state.map.iter_mut().for_each(|mapped| mapped.slot = NO_SLOT);
+        state.clear();
     }
 
     /// Freezes every chunk with at least `rows` rows.
@@ -358,6 +250,34 @@ impl Writer {
                 self.freeze(at, false);
             }
         }
+    }
+
+    /// Freezes the open chunks whose hour ended at or before `end_ms`.
+    pub(crate) fn freeze_until(&mut self, end_ms: i64) -> bool {
+        let before = self.frozen.len();
+        for at in 0..self.streams.len() {
+            let over = {
+                let body = self.streams[at].head.body();
+                let ends = |first: &i64| (Tier::Raw.slot_of(*first) + 1).saturating_mul(Tier::Raw.span_ms());
+                body.times.first().is_some_and(|first| ends(first) <= end_ms)
+            };
+            if over {
+                self.freeze(at, false);
+            }
+        }
+        self.frozen.len() > before
+    }
+
+    /// The raw segments, by hour.
+    pub(crate) fn raw(&self) -> impl DoubleEndedIterator<Item = &Arc<Segment>> {
+        self.of_tier(Tier::Raw)
+    }
+
+    /// The segments of a tier, oldest first.
+    pub(crate) fn of_tier(&self, tier: Tier) -> impl DoubleEndedIterator<Item = &Arc<Segment>> {
+        self.segments
+            .range((tier, i64::MIN)..=(tier, i64::MAX))
+            .map(|(_, segment)| segment)
     }
 
     pub(crate) fn give_up_wal(&mut self) {
@@ -412,9 +332,7 @@ impl Writer {
 
     /// Series that the columns of the callers' rows stand for.
     pub(crate) fn mapped(&self) -> impl Iterator<Item = SeriesId> {
-        self.streams
-            .iter()
-            .flat_map(|state| state.map.iter().map(|mapped| mapped.series))
+        self.streams.iter().flat_map(StreamState::mapped)
     }
 
     /// Memory held by rows that are not sealed.

@@ -73,6 +73,8 @@ pub struct Row {
     index: FxHashMap<u64, Vec<u32>>,
     values: Vec<f64>,
     present: Vec<bool>,
+    /// The column that was set after the last one set, in the row before: most likely the next one.
+    next: usize,
 }
 
 impl Row {
@@ -83,6 +85,7 @@ impl Row {
     /// Forgets the values, keeps the columns.
     pub fn begin(&mut self) {
         self.present.fill(false);
+        self.next = 0;
     }
 
     /// Sets a sample of a catalog metric. Labels with an empty value are left out. Setting a column twice keeps the
@@ -104,21 +107,44 @@ impl Row {
     }
 
     fn find(&mut self, name: &str, labels: &[(&str, &str)], metric: impl FnOnce() -> Metric) -> usize {
-        let slot = self.index.entry(key_of(name, labels)).or_default();
-        for &at in slot.iter() {
-            let column = &self.columns[at as usize];
-            let wanted = labels.iter().filter(|(_, value)| !value.is_empty());
-            if column.metric.name() == name
-                && column.labels.len() == wanted.clone().count() + 1
-                && wanted
-                    .clone()
-                    .all(|(label, value)| column.labels.get(label) == Some(value))
-            {
-                return at as usize;
+        // A steady collector sets its columns in the same order every time.
+        let at = if self.is_column(self.next, name, labels) {
+            self.next
+        } else {
+            self.look_up(name, labels, metric)
+        };
+        self.next = at + 1;
+        at
+    }
+
+    fn is_column(&self, at: usize, name: &str, labels: &[(&str, &str)]) -> bool {
+        let Some(column) = self.columns.get(at) else {
+            return false;
+        };
+        if column.metric.name() != name {
+            return false;
+        }
+        let mut wanted = 0;
+        for (label, value) in labels.iter().filter(|(_, value)| !value.is_empty()) {
+            if column.labels.get(label) != Some(value) {
+                return false;
             }
+            wanted += 1;
+        }
+        column.labels.len() == wanted + 1
+    }
+
+    fn look_up(&mut self, name: &str, labels: &[(&str, &str)], metric: impl FnOnce() -> Metric) -> usize {
+        let key = key_of(name, labels);
+        let known = self.index.get(&key).into_iter().flatten();
+        if let Some(at) = known
+            .copied()
+            .find(|at| self.is_column(*at as usize, name, labels))
+        {
+            return at as usize;
         }
         let at = self.columns.len();
-        slot.push(at as u32);
+        self.index.entry(key).or_default().push(at as u32);
         let pairs = labels.iter().copied().chain([(NAME, name)]);
         self.columns.push(Column {
             metric: metric(),
@@ -220,6 +246,22 @@ mod tests {
         row.set_foreign(&metric, &[("b", "2"), ("a", "1"), ("c", "")], 2.0);
         assert_eq!(row.columns().len(), 1);
         assert_eq!(row.value(0), Some(2.0));
+    }
+
+    #[test]
+    fn columns_are_found_in_any_order_and_with_newcomers_between() {
+        let metrics = [foreign("a"), foreign("b"), foreign("c")];
+        let mut row = Row::new();
+        for order in [[0, 1, 2], [2, 1, 0], [1, 0, 2]] {
+            row.begin();
+            for at in order {
+                row.set_foreign(&metrics[at], &[("l", "1")], at as f64);
+            }
+            row.set_foreign(&metrics[0], &[("l", "new")], 9.0);
+            assert_eq!(row.columns().len(), 4);
+            let read: Vec<(&str, f64)> = row.samples().map(|(c, value)| (c.metric.name(), value)).collect();
+            assert_eq!(read, [("a", 0.0), ("b", 1.0), ("c", 2.0), ("a", 9.0)]);
+        }
     }
 
     #[test]

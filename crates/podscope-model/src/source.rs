@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
+use crate::cells::{CellColumns, CellSeries, Need, Resolution};
 use crate::labels::Labels;
 use crate::matcher::Matcher;
 use crate::sample::SeriesData;
@@ -27,6 +28,9 @@ pub enum SourceError {
     Budget(#[from] BudgetError),
     #[error("reading {place}: {reason}")]
     Read { place: String, reason: String },
+    /// What is kept of the time asked for is too coarse for the question. A sentence: what is kept, how to ask.
+    #[error("{0}")]
+    Resolution(String),
 }
 
 /// A limit a query ran into. The text says which, how much, and how to ask for less.
@@ -150,6 +154,32 @@ pub trait SeriesSource: Send + Sync {
         budget: &Budget,
         sink: &mut dyn FnMut(SeriesData) -> Result<(), SourceError>,
     ) -> Result<(), SourceError>;
+
+    /// At which resolution this source answers a selector; asked before anything is read.
+    ///
+    /// # Errors
+    /// [`SourceError::Resolution`] where it keeps only what is too coarse for the question.
+    fn resolution(&self, _need: &Need<'_>) -> Result<Resolution, SourceError> {
+        Ok(Resolution::Samples)
+    }
+
+    /// Hands every matching series with a cell that ends in the window to `sink`, one at a time, each label set once. Only
+    /// asked of a source that answered [`Resolution::Cells`] of this length.
+    ///
+    /// # Errors
+    /// As [`SeriesSource::select`].
+    fn select_cells(
+        &self,
+        _select: &Select<'_>,
+        _cell_ms: i64,
+        _columns: CellColumns,
+        _budget: &Budget,
+        _sink: &mut dyn FnMut(CellSeries) -> Result<(), SourceError>,
+    ) -> Result<(), SourceError> {
+        Err(SourceError::Resolution(
+            "this source keeps samples only".to_owned(),
+        ))
+    }
 
     /// The label sets that match and have a sample in `start_ms < t <= end_ms`.
     ///

@@ -151,7 +151,7 @@ impl From<SourceError> for EvalError {
     fn from(error: SourceError) -> Self {
         match error {
             SourceError::Budget(error) => Self::Budget(error),
-            other @ SourceError::Read { .. } => Self::Source(other),
+            other @ (SourceError::Read { .. } | SourceError::Resolution(_)) => Self::Source(other),
         }
     }
 }

@@ -187,12 +187,19 @@ impl Config {
                 "keep at least \"1m\"",
             ));
         }
-        if self.history.max_bytes.0 < 1_000_000 {
-            return Err(Fault::new(
-                &["history", "max_bytes"],
-                "is under a megabyte",
-                "allow at least \"1MB\"",
-            ));
+        let sizes = [
+            ("max_bytes", self.history.max_bytes),
+            ("minutes_max_bytes", self.history.minutes_max_bytes),
+            ("hours_max_bytes", self.history.hours_max_bytes),
+        ];
+        for (key, size) in sizes {
+            if size.0 < 1_000_000 {
+                return Err(Fault::new(
+                    &["history", key],
+                    "is under a megabyte",
+                    "allow at least \"1MB\"",
+                ));
+            }
         }
         Ok(())
     }

@@ -3,5 +3,6 @@
 mod command;
 mod data_file;
 mod demo;
+mod history;
 mod prometheus;
 mod rules;

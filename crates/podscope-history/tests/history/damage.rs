@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use crate::support::{ModelRow, Samples, model, open, options, read, row_from, scratch, spec};
 use podscope_history::History;
+use podscope_model::cells::CellColumns;
+use podscope_model::source::{Budget, Select, SeriesSource};
 
 const ALL: (i64, i64) = (i64::MIN / 2, i64::MAX / 2);
 
@@ -69,6 +71,111 @@ fn write(dir: &Path, sealed: bool) {
         history.seal().expect("seals");
     }
     history.close().expect("closes");
+}
+
+/// Sealed, summed up and packed.
+fn write_finished(dir: &Path) {
+    write(dir, true);
+    let history = open(&options(dir));
+    history.finish(2 * 3_600_000);
+    history.close().expect("closes");
+}
+
+#[test]
+fn one_flipped_bit_anywhere_in_a_packed_segment_gives_no_wrong_number() {
+    let dir = scratch();
+    write_finished(dir.path());
+    let path = dir.path().join("raw-0.seg");
+    let sound = fs::read(&path).expect("reads");
+    let wanted = model(&rows(), ALL.0, ALL.1);
+    assert_eq!(read(&open(&options(dir.path())), ALL.0, ALL.1), wanted);
+    let mut noticed = 0;
+    for at in 0..sound.len() {
+        let mut bytes = sound.clone();
+        bytes[at] ^= 1 << (at % 8);
+        fs::write(&path, &bytes).expect("writes");
+        let history = open(&options(dir.path()));
+        let place = format!("byte {at}");
+        let read = read(&history, ALL.0, ALL.1);
+        assert_true(&read, &wanted, &place);
+        if read != wanted {
+            let lost = history.stats().lost;
+            assert!(
+                lost.pieces > 0 && lost.places[0].contains("raw-0.seg"),
+                "{place}: {lost:?}"
+            );
+            noticed += 1;
+        }
+    }
+    assert!(
+        noticed > sound.len() / 2,
+        "only {noticed} of {} flips were noticed",
+        sound.len()
+    );
+}
+
+/// Every value of every cell of a minute, by series and end.
+fn cells(history: &History) -> std::collections::BTreeMap<(String, i64), Vec<u64>> {
+    let select = Select {
+        matchers: &[],
+        start_ms: 0,
+        end_ms: 3_600_000,
+        step_ms: 60_000,
+        function: None,
+    };
+    let mut out = std::collections::BTreeMap::new();
+    history
+        .select_cells(
+            &select,
+            60_000,
+            CellColumns::ALL,
+            &Budget::unlimited(),
+            &mut |series| {
+                for cell in series.cells {
+                    let values = [cell.sum, cell.min, cell.max, cell.first, cell.last, cell.lost];
+                    let times =
+                        [i64::from(cell.count), cell.first_ms, cell.last_ms].map(|value| value as u64);
+                    out.insert(
+                        (series.labels.to_string(), cell.end_ms),
+                        values.into_iter().map(f64::to_bits).chain(times).collect(),
+                    );
+                }
+                Ok(())
+            },
+        )
+        .expect("reads");
+    out
+}
+
+#[test]
+fn one_flipped_bit_anywhere_in_a_file_of_cells_gives_no_wrong_number() {
+    let dir = scratch();
+    write_finished(dir.path());
+    let path = dir.path().join("min-0.seg");
+    let sound = fs::read(&path).expect("reads");
+    let wanted = cells(&open(&options(dir.path())));
+    assert!(wanted.len() >= 8, "{wanted:?}");
+    let mut noticed = 0;
+    for at in 0..sound.len() {
+        let mut bytes = sound.clone();
+        bytes[at] ^= 1 << (at % 8);
+        fs::write(&path, &bytes).expect("writes");
+        let history = open(&options(dir.path()));
+        let found = cells(&history);
+        for (cell, values) in &found {
+            assert_eq!(wanted.get(cell), Some(values), "byte {at}: {cell:?}");
+        }
+        if found != wanted {
+            let lost = history.stats().lost;
+            assert!(
+                lost.pieces > 0 && lost.places[0].contains("min-0.seg"),
+                "byte {at}: {lost:?}"
+            );
+            noticed += 1;
+        }
+    }
+    // Most damage is made good from the samples, which are still there.
+    assert!(noticed > 0);
 }
 
 #[test]

@@ -7,7 +7,9 @@ use std::sync::atomic::Ordering;
 use podscope_history::{History, Options};
 
 use crate::support::faults::{Faults, FaultyIo};
-use crate::support::{ModelRow, Samples, assert_same, model, options, read, row_from, scratch, spec};
+use crate::support::{
+    ModelRow, Samples, assert_same, counted, counted_by_cells, model, options, read, row_from, scratch, spec,
+};
 
 const ALL: (i64, i64) = (i64::MIN / 2, i64::MAX / 2);
 
@@ -155,6 +157,8 @@ fn any_single_operation_may_fail_and_nothing_is_lost() {
                 drop(history.seal());
             }
         }
+        // The hour is over: it is summed up and packed.
+        history.finish(2 * 3_600_000);
     };
     let dir = scratch();
     let (history, faults, _) = open_faulty(&options(dir.path()));
@@ -175,6 +179,11 @@ fn any_single_operation_may_fail_and_nothing_is_lost() {
         let place = format!("operation {at} of {operations} failed");
         faults.reset();
         assert_same(&read(&history, ALL.0, ALL.1), &wanted(120), &place);
+        assert_eq!(
+            counted_by_cells(&history, 0, 3_600_000),
+            counted(&wanted(120)),
+            "{place}"
+        );
         history.sync().expect("works again");
         drop(history);
         let (history, recovery) = open_over(&options, &Arc::default());
@@ -183,6 +192,17 @@ fn any_single_operation_may_fail_and_nothing_is_lost() {
             &wanted(120),
             &format!("{place}, restarted: {recovery}"),
         );
+        history.finish(2 * 3_600_000);
+        let place = format!("{place}, restarted and finished");
+        assert_same(&read(&history, ALL.0, ALL.1), &wanted(120), &place);
+        assert_eq!(
+            counted_by_cells(&history, 0, 3_600_000),
+            counted(&wanted(120)),
+            "{place}"
+        );
+        let (packed, cells) = (dir.path().join("raw-0.seg"), dir.path().join("min-0.seg"));
+        assert!(packed.is_file() && cells.is_file(), "{place}");
+        assert!(!packed.with_extension("tmp").exists(), "{place}");
     }
 }
 
@@ -236,4 +256,24 @@ fn short_reads_and_writes_are_gone_on_with() {
     drop(history);
     let (history, _) = open_over(&options, &faults);
     assert_same(&read(&history, ALL.0, ALL.1), &wanted(330), "after a restart");
+}
+
+#[test]
+fn a_disk_that_fills_up_while_hours_are_finished_keeps_the_samples_and_finishes_them_later() {
+    let dir = scratch();
+    let options = options(dir.path());
+    let (history, faults, _) = open_faulty(&options);
+    put(&history, 1..=120);
+    history.seal().expect("seals");
+    faults.full.store(true, Ordering::SeqCst);
+    history.finish(2 * 3_600_000);
+    assert_same(&read(&history, ALL.0, ALL.1), &wanted(120), "while full");
+    assert_eq!(counted_by_cells(&history, 0, 3_600_000), counted(&wanted(120)));
+    drop(history);
+    faults.full.store(false, Ordering::SeqCst);
+    let (history, _) = open_over(&options, &faults);
+    history.finish(2 * 3_600_000);
+    assert!(dir.path().join("min-0.seg").is_file());
+    assert_same(&read(&history, ALL.0, ALL.1), &wanted(120), "later");
+    assert_eq!(counted_by_cells(&history, 0, 3_600_000), counted(&wanted(120)));
 }

@@ -8,3 +8,4 @@ mod model;
 mod power_cut;
 mod semantics;
 mod support;
+mod tiers;

@@ -4,7 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::support::memory::{Leaves, MemoryIo};
-use crate::support::{ModelRow, assert_same, model, options, read, row_from, spec};
+use crate::support::{
+    ModelRow, assert_same, counted, counted_by_cells, model, options, read, row_from, spec,
+};
 use podscope_history::{History, Options};
 
 const ROWS: i64 = 130;
@@ -50,6 +52,9 @@ fn live(io: &MemoryIo, options: &Options) -> (i64, i64, i64) {
         }
         if t % 25 == 0 {
             history.maintain(t_ms);
+        }
+        if t % 45 == 0 {
+            history.finish(t_ms + 120_000);
         }
         if t % 55 == 0 && history.seal().is_ok() {
             durable = t;
@@ -103,6 +108,8 @@ fn every_durable_row_is_there_after_a_power_cut_at_any_operation() {
                 }
                 let rows: Vec<ModelRow> = (1..=last).map(row).collect();
                 assert_same(&read, &model(&rows, all.0, all.1), &place);
+                let cells = counted_by_cells(&history, 0, ROWS * 60_000);
+                assert_eq!(cells, counted(&read), "cells: {place}");
             }
         }
     }

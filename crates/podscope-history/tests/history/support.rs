@@ -11,6 +11,7 @@ use std::time::Duration;
 use podscope_history::{History, Options, StreamSpec};
 use podscope_model::batch::{ForeignMetric, Row};
 use podscope_model::catalog::{Kind, Unit};
+use podscope_model::cells::CellColumns;
 use podscope_model::matcher::Matcher;
 use podscope_model::sample::STALE;
 use podscope_model::source::{Budget, Select, SeriesSource};
@@ -93,6 +94,48 @@ pub(crate) fn read_matching(history: &History, matchers: &[Matcher], start_ms: i
         })
         .expect("reads");
     out
+}
+
+/// The samples of each series, counted through the cells of a minute.
+pub(crate) fn counted_by_cells(history: &History, start_ms: i64, end_ms: i64) -> BTreeMap<String, u64> {
+    let mut out = BTreeMap::new();
+    let matchers = [Matcher::equal("__name__", "m")];
+    let select = Select {
+        matchers: &matchers,
+        start_ms,
+        end_ms,
+        step_ms: 60_000,
+        function: None,
+    };
+    history
+        .select_cells(
+            &select,
+            60_000,
+            CellColumns::ALL,
+            &Budget::unlimited(),
+            &mut |series| {
+                let count = series.cells.iter().map(|cell| u64::from(cell.count)).sum();
+                assert!(out.insert(series.labels.to_string(), count).is_none());
+                Ok(())
+            },
+        )
+        .expect("reads");
+    out
+}
+
+/// The samples of each series, stale markers left out.
+pub(crate) fn counted(samples: &Samples) -> BTreeMap<String, u64> {
+    let real = |samples: &Vec<(i64, u64)>| {
+        samples
+            .iter()
+            .filter(|(_, bits)| *bits != STALE.to_bits())
+            .count()
+    };
+    samples
+        .iter()
+        .map(|(series, samples)| (series.clone(), real(samples) as u64))
+        .filter(|(_, count)| *count > 0)
+        .collect()
 }
 
 /// One row as the model keeps it.

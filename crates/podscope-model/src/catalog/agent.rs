@@ -19,6 +19,7 @@ metrics! { Job::Podscope;
     HISTORY_ROWS = Counter, None, "podscope_history_appended_rows_total", [], "Rows taken since the agent started, those from the log included.", "podscope-history";
     HISTORY_SAMPLES = Counter, None, "podscope_history_appended_samples_total", [], "Samples taken since the agent started, those from the log included.", "podscope-history";
     HISTORY_LOST_ROWS = Counter, None, "podscope_history_lost_rows_total", [], "Rows dropped from memory because the disk took none for too long.", "podscope-history";
+    HISTORY_LOST_PIECES = Counter, None, "podscope_history_lost_pieces_total", [], "Pieces of the history that were found unreadable since the agent started; the log names each.", "podscope-history";
     HISTORY_LOST_BYTES = Counter, Bytes, "podscope_history_unreadable_bytes_total", [], "Bytes of the history that were unreadable on disk.", "podscope-history";
     HISTORY_WRITABLE = Gauge, Bool, "podscope_history_writable", [], "1 where rows reach the disk, 0 where they are kept in memory only: disk full, folder not writable.", "podscope-history";
     HISTORY_OLDEST = Gauge, Timestamp, "podscope_history_oldest_timestamp_seconds", [], "Time of the oldest sample kept.", "podscope-history";

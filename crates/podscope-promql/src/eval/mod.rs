@@ -2,6 +2,7 @@
 
 mod aggregate;
 mod binary;
+mod cells;
 mod date;
 mod elementwise;
 mod histogram;

@@ -3,9 +3,11 @@
 use std::borrow::Cow;
 
 use podscope_model::catalog::{self, Kind};
+use podscope_model::labels::Labels;
 use podscope_model::sample::{Grid, SeriesData, StepSeries, is_stale};
 use rustc_hash::FxHashSet;
 
+use super::cells::CellWindows;
 use super::select::References;
 use super::window::{WindowColumn, window_column};
 use super::{Context, check_grid, drop_name, duplicate, labels, samples_of, subquery_grid};
@@ -107,6 +109,30 @@ impl RangeRun<'_, '_> {
     fn matrix(&mut self, selector: &Selector, range_ms: i64) -> Result<(), EvalError> {
         let context = self.context;
         let references = References::new(self.grid, selector.at, selector.offset_ms, context.query);
+        let function = Some(self.func.name());
+        if let Some(cell_ms) = context.cells_for(&references, range_ms, true, function)? {
+            return context.read_cells(
+                selector,
+                &references,
+                range_ms,
+                function,
+                cell_ms,
+                &mut |series| {
+                    let column = CellWindows {
+                        func: self.func,
+                        cells: &series.cells,
+                        cell_ms,
+                        references: &references,
+                        range_ms,
+                    }
+                    .column();
+                    match column {
+                        Some(column) => self.found(series.labels, column),
+                        None => Ok(()),
+                    }
+                },
+            );
+        }
         context.read(
             selector,
             &references,
@@ -132,27 +158,29 @@ impl RangeRun<'_, '_> {
             grid: self.grid,
             scalar: self.scalar,
         });
-        let Some(column) = column else { return Ok(()) };
+        match column {
+            Some(column) => self.found(series.labels, column),
+            None => Ok(()),
+        }
+    }
+
+    /// Takes up the column of a series.
+    fn found(&mut self, labels: Labels, column: Vec<f64>) -> Result<(), EvalError> {
         if matches!(self.func, Func::Rate | Func::Increase) {
-            self.remark_on_name(&series);
+            self.remark_on_name(&labels);
         }
         self.context.budget.check_series(self.found.len() + 1)?;
         self.context.take_cells(column.len())?;
         let keeps_name = matches!(self.func, Func::LastOverTime | Func::FirstOverTime);
-        let labels = if keeps_name {
-            series.labels
-        } else {
-            drop_name(&series.labels)
-        };
         self.found.push(StepSeries {
-            labels,
+            labels: if keeps_name { labels } else { drop_name(&labels) },
             values: column,
         });
         Ok(())
     }
 
-    fn remark_on_name(&self, series: &SeriesData) {
-        let Some(name) = series.labels.metric_name() else {
+    fn remark_on_name(&self, labels: &Labels) {
+        let Some(name) = labels.metric_name() else {
             return;
         };
         // The catalog knows better than a name: counters of dcgm-exporter, and of vmstat (untyped), end otherwise.

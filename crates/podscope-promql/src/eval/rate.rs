@@ -55,36 +55,68 @@ impl Extrapolation<'_> {
         if self.is_counter {
             result = self.resets.add_lost(low, high, result);
         }
-        let mut to_start = (first_t - start) as f64 / 1_000.0;
-        let mut to_end = (end - last_t) as f64 / 1_000.0;
-        let sampled = (last_t - first_t) as f64 / 1_000.0;
-        let average = sampled / (high - low - 1) as f64;
-        // A series that does not reach the border of the window is taken to begin or end half an interval outside its
-        // samples.
-        let threshold = average * 1.1;
-        if to_start >= threshold {
-            to_start = average / 2.0;
-        }
-        if self.is_counter && result > 0.0 && first >= 0.0 {
-            // A counter is never negative: it began at the latest where its slope meets zero.
-            let to_zero = sampled * (first / result);
-            if to_zero < to_start {
-                to_start = to_zero;
-            }
-        }
-        if to_end >= threshold {
-            to_end = average / 2.0;
-        }
-        let mut factor = if sampled == 0.0 {
-            1.0
-        } else {
-            (sampled + to_start + to_end) / sampled
-        };
-        if self.is_rate {
-            factor /= self.range_ms as f64 / 1_000.0;
-        }
-        Some(result * factor)
+        Some(extrapolate(&Summed {
+            change: result,
+            first,
+            first_ms: first_t,
+            last_ms: last_t,
+            count: (high - low) as f64,
+            start_ms: start,
+            end_ms: end,
+            range_ms: self.range_ms,
+            is_counter: self.is_counter,
+            is_rate: self.is_rate,
+        }))
     }
+}
+
+/// What extrapolation needs to know of the samples in a window.
+pub(crate) struct Summed {
+    /// From the first to the last sample, with what a counter lost in resets.
+    pub(crate) change: f64,
+    pub(crate) first: f64,
+    pub(crate) first_ms: i64,
+    pub(crate) last_ms: i64,
+    /// Samples, at least two.
+    pub(crate) count: f64,
+    pub(crate) start_ms: i64,
+    pub(crate) end_ms: i64,
+    pub(crate) range_ms: i64,
+    pub(crate) is_counter: bool,
+    pub(crate) is_rate: bool,
+}
+
+/// The change over the whole window `start_ms < t <= end_ms`.
+pub(crate) fn extrapolate(of: &Summed) -> f64 {
+    let mut to_start = (of.first_ms - of.start_ms) as f64 / 1_000.0;
+    let mut to_end = (of.end_ms - of.last_ms) as f64 / 1_000.0;
+    let sampled = (of.last_ms - of.first_ms) as f64 / 1_000.0;
+    let average = sampled / (of.count - 1.0);
+    // A series that does not reach the border of the window is taken to begin or end half an interval outside its
+    // samples.
+    let threshold = average * 1.1;
+    if to_start >= threshold {
+        to_start = average / 2.0;
+    }
+    if of.is_counter && of.change > 0.0 && of.first >= 0.0 {
+        // A counter is never negative: it began at the latest where its slope meets zero.
+        let to_zero = sampled * (of.first / of.change);
+        if to_zero < to_start {
+            to_start = to_zero;
+        }
+    }
+    if to_end >= threshold {
+        to_end = average / 2.0;
+    }
+    let mut factor = if sampled == 0.0 {
+        1.0
+    } else {
+        (sampled + to_start + to_end) / sampled
+    };
+    if of.is_rate {
+        factor /= of.range_ms as f64 / 1_000.0;
+    }
+    of.change * factor
 }
 
 /// Slope per second and value at `intercept_ms` of the least-squares line.

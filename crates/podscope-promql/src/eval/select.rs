@@ -3,10 +3,11 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
+use podscope_model::cells::{CellSeries, Need, Resolution};
 use podscope_model::sample::{Grid, SeriesData, StepSeries, is_stale};
 use podscope_model::source::{Select, SourceError};
 
-use super::{Context, absent_column, has_value, samples_of};
+use super::{Context, absent_column, cells, has_value, samples_of};
 use crate::EvalError;
 use crate::ast::{At, DEFAULT_SUBQUERY_STEP_MS, Expr, Selector, Subquery};
 
@@ -45,6 +46,12 @@ impl References {
 
     pub(crate) fn step_ms(&self) -> i64 {
         self.grid.step_ms
+    }
+
+    /// Whether all the times looked at are multiples of a cell.
+    fn are_multiples_of(&self, cell_ms: i64) -> bool {
+        let one = self.fixed.is_some() || self.steps() <= 1;
+        self.first().rem_euclid(cell_ms) == 0 && (one || self.step_ms().rem_euclid(cell_ms) == 0)
     }
 
     fn first(&self) -> i64 {
@@ -103,6 +110,30 @@ fn instant_column(
     found.then_some(column)
 }
 
+/// Lets an error of ours travel around the source's error type.
+fn around<T>(
+    sink: &mut dyn FnMut(T) -> Result<(), EvalError>,
+    read: impl FnOnce(&mut dyn FnMut(T) -> Result<(), SourceError>) -> Result<(), SourceError>,
+) -> Result<(), EvalError> {
+    let failed = RefCell::new(None);
+    let done = read(&mut |series| match sink(series) {
+        Ok(()) => Ok(()),
+        Err(EvalError::Budget(error)) => Err(SourceError::Budget(error)),
+        Err(EvalError::Source(error)) => Err(error),
+        Err(error) => {
+            *failed.borrow_mut() = Some(error);
+            Err(SourceError::Read {
+                place: "evaluation".to_owned(),
+                reason: "stopped".to_owned(),
+            })
+        }
+    });
+    match failed.into_inner() {
+        Some(error) => Err(error),
+        None => Ok(done?),
+    }
+}
+
 impl Context<'_> {
     /// Reads every series of a selector that has samples in the window, and gives each to `sink`.
     pub(super) fn read(
@@ -120,27 +151,67 @@ impl Context<'_> {
             step_ms: references.step_ms(),
             function,
         };
-        // An error of ours travels around the source's error type.
-        let failed = RefCell::new(None);
-        let read = self.source.select(&select, self.budget, &mut |series| {
-            self.budget.check()?;
-            match sink(series) {
-                Ok(()) => Ok(()),
-                Err(EvalError::Budget(error)) => Err(SourceError::Budget(error)),
-                Err(EvalError::Source(error)) => Err(error),
-                Err(error) => {
-                    *failed.borrow_mut() = Some(error);
-                    Err(SourceError::Read {
-                        place: "evaluation".to_owned(),
-                        reason: "stopped".to_owned(),
-                    })
+        around(sink, |sink| {
+            self.source.select(&select, self.budget, &mut |series| {
+                self.budget.check()?;
+                sink(series)
+            })
+        })
+    }
+
+    /// The length of the cells that answer a selector, where samples do not.
+    pub(super) fn cells_for(
+        &self,
+        references: &References,
+        window_ms: i64,
+        is_range: bool,
+        function: Option<&str>,
+    ) -> Result<Option<i64>, EvalError> {
+        let several = references.fixed.is_none() && references.steps() > 1;
+        let need = Need {
+            first_ms: references.first(),
+            last_ms: references.last(),
+            step_ms: several.then(|| references.step_ms()),
+            window_ms,
+            is_range,
+            function,
+        };
+        match self.source.resolution(&need)? {
+            Resolution::Samples => Ok(None),
+            Resolution::Cells(cell_ms) => {
+                if !need.is_aligned(cell_ms) {
+                    self.info(cells::remark(cell_ms));
                 }
+                Ok(Some(cell_ms))
             }
-        });
-        match failed.into_inner() {
-            Some(error) => Err(error),
-            None => Ok(read?),
         }
+    }
+
+    /// Reads the cells of every series of a selector that has some in the window, and gives each to `sink`.
+    pub(super) fn read_cells(
+        &self,
+        selector: &Selector,
+        references: &References,
+        window_ms: i64,
+        function: Option<&str>,
+        cell_ms: i64,
+        sink: &mut dyn FnMut(CellSeries) -> Result<(), EvalError>,
+    ) -> Result<(), EvalError> {
+        let select = Select {
+            matchers: &selector.matchers,
+            start_ms: references.first().saturating_sub(window_ms),
+            end_ms: references.last(),
+            step_ms: references.step_ms(),
+            function,
+        };
+        let columns = cells::columns_of(function)?;
+        around(sink, |sink| {
+            self.source
+                .select_cells(&select, cell_ms, columns, self.budget, &mut |series| {
+                    self.budget.check()?;
+                    sink(series)
+                })
+        })
     }
 
     fn instant_with(
@@ -152,7 +223,14 @@ impl Context<'_> {
         value: impl Fn(&SeriesData, usize) -> f64,
     ) -> Result<Vec<StepSeries>, EvalError> {
         let mut found: Vec<StepSeries> = Vec::new();
-        self.read(selector, &references, lookback_ms, function, &mut |series| {
+        let cells = self.cells_for(&references, lookback_ms, false, function)?;
+        let aligned = cells.is_none_or(|cell_ms| references.are_multiples_of(cell_ms));
+        let lookback_ms = match cells {
+            // Between the ends of cells the last one may be up to a cell old, and nothing tells of the next.
+            Some(cell_ms) if !aligned => lookback_ms.max(cell_ms.saturating_mul(2)),
+            _ => lookback_ms,
+        };
+        let mut take = |series: SeriesData| {
             let column = instant_column(&series, &references, lookback_ms, |at| value(&series, at));
             if let Some(values) = column {
                 self.budget.check_series(found.len() + 1)?;
@@ -163,7 +241,20 @@ impl Context<'_> {
                 });
             }
             Ok(())
-        })?;
+        };
+        match cells {
+            None => self.read(selector, &references, lookback_ms, function, &mut take)?,
+            Some(cell_ms) => {
+                self.read_cells(
+                    selector,
+                    &references,
+                    lookback_ms,
+                    function,
+                    cell_ms,
+                    &mut |series| take(series.last_samples()),
+                )?;
+            }
+        }
         found.sort_by(|a, b| a.labels.cmp(&b.labels));
         Ok(found)
     }
@@ -230,6 +321,8 @@ impl Context<'_> {
     ) -> Result<Vec<SeriesData>, EvalError> {
         let references = References::new(grid, selector.at, selector.offset_ms, self.query);
         let (start, end) = (references.first().saturating_sub(range_ms), references.first());
+        // No cell stands for samples: where they are gone, this says so.
+        self.cells_for(&references, range_ms, true, Some("a range of samples"))?;
         let mut found: Vec<SeriesData> = Vec::new();
         self.read(selector, &references, range_ms, None, &mut |series| {
             let (timestamps, values): (Vec<i64>, Vec<f64>) = series

@@ -347,6 +347,28 @@ impl Mean {
         self.sum = next;
     }
 
+    /// Takes up the sum of `count` values.
+    pub(crate) fn add_sum(&mut self, sum: f64, count: f64) {
+        let before = self.count;
+        self.count += count;
+        if !self.incremental {
+            let mut next = self.sum;
+            next.add(sum);
+            if !next.sum.is_infinite() || before == 0.0 {
+                self.sum = next;
+                return;
+            }
+            self.make_incremental(before);
+        }
+        let share = before / self.count;
+        let mut next = Kahan {
+            sum: share * self.sum.sum,
+            compensation: share * self.sum.compensation,
+        };
+        next.add(sum / self.count);
+        self.sum = next;
+    }
+
     /// Turns a sum of `count` values into their mean.
     pub(crate) fn make_incremental(&mut self, count: f64) {
         self.incremental = true;

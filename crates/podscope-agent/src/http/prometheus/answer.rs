@@ -83,6 +83,7 @@ impl ApiFault {
         match error {
             SourceError::Budget(error) => Self::of_budget(error),
             SourceError::Read { .. } => Self::new(FaultKind::Internal, crate::chain(error)),
+            SourceError::Resolution(text) => Self::new(FaultKind::Execution, text.clone()),
         }
     }
 
