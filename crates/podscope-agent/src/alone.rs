@@ -3,6 +3,7 @@
 
 use podscope_history::History;
 use podscope_model::catalog::{Job, agent};
+use podscope_model::cells::{Cell, CellColumns, CellSeries, Need, Resolution};
 use podscope_model::labels::{Labels, NAME};
 use podscope_model::matcher::{Matcher, all_match};
 use podscope_model::sample::SeriesData;
@@ -82,6 +83,40 @@ impl SeriesSource for AloneSource<'_> {
         {
             budget.take_samples(up.timestamps.len())?;
             sink(up)?;
+        }
+        Ok(())
+    }
+
+    fn resolution(&self, need: &Need<'_>) -> Result<Resolution, SourceError> {
+        self.series.resolution(need)
+    }
+
+    fn select_cells(
+        &self,
+        select: &Select<'_>,
+        cell_ms: i64,
+        columns: CellColumns,
+        budget: &Budget,
+        sink: &mut dyn FnMut(CellSeries) -> Result<(), SourceError>,
+    ) -> Result<(), SourceError> {
+        self.series.select_cells(select, cell_ms, columns, budget, sink)?;
+        let start_ms = select.start_ms.div_euclid(cell_ms).saturating_mul(cell_ms);
+        if all_match(select.matchers, &self.up)
+            && let Some(up) = self.up(start_ms, select.end_ms)
+        {
+            budget.take_samples(up.timestamps.len())?;
+            let end_of = |t_ms: i64| ((t_ms - 1).div_euclid(cell_ms) + 1).saturating_mul(cell_ms);
+            let mut rest = 0;
+            let by_cell = up.timestamps.chunk_by(|a, b| end_of(*a) == end_of(*b));
+            let cells = by_cell.filter_map(|times| {
+                let values = up.values.get(rest..rest + times.len())?;
+                rest += times.len();
+                Cell::of(end_of(*times.first()?), times, values)
+            });
+            sink(CellSeries {
+                cells: cells.collect(),
+                labels: up.labels.clone(),
+            })?;
         }
         Ok(())
     }

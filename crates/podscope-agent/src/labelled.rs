@@ -134,11 +134,11 @@ impl<S: SeriesSource> SeriesSource for LabelledSource<'_, S> {
             ..select.clone()
         };
         self.store
-            .select_cells(&inner, cell_ms, columns, budget, &mut |series| {
-                match self.dress(&series.labels, &recheck) {
-                    Some(labels) => sink(CellSeries { labels, ..series }),
-                    None => Ok(()),
-                }
+            .select_cells(&inner, cell_ms, columns, budget, &mut |series| match self
+                .dress(&series.labels, &recheck)
+            {
+                Some(labels) => sink(CellSeries { labels, ..series }),
+                None => Ok(()),
             })
     }
 

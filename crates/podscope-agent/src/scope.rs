@@ -6,6 +6,7 @@
 //! one interval more. So a GPU's series never show the seconds around a change of hands.
 
 use podscope_model::catalog::ds01;
+use podscope_model::cells::{Need, Resolution};
 use podscope_model::labels::{Labels, NAME};
 use podscope_model::matcher::Matcher;
 use podscope_model::sample::{STALE, SeriesData, is_stale};
@@ -212,6 +213,14 @@ impl<S: SeriesSource + ?Sized> SeriesSource for ScopedSource<'_, S> {
                 None => Ok(()),
             },
         )
+    }
+
+    fn resolution(&self, need: &Need<'_>) -> Result<Resolution, SourceError> {
+        // Who held what is known to the second: no cell can be cut to it. Where samples are gone, this says so.
+        self.store.resolution(&Need {
+            function: Some("the view of one's own"),
+            ..*need
+        })
     }
 
     fn series(

@@ -27,7 +27,10 @@ pub(crate) fn run(action: &HistoryAction, out: &mut impl Write) -> anyhow::Resul
             let report = podscope_history::check(dir)?;
             writeln!(out, "{report}")?;
             if !report.is_sound() {
-                writeln!(out, "`podscope history repair` cuts out what is damaged and keeps it aside")?;
+                writeln!(
+                    out,
+                    "`podscope history repair` cuts out what is damaged and keeps it aside"
+                )?;
             }
             Ok(report.is_sound())
         }

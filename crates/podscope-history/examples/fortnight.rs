@@ -58,8 +58,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             ("avg by (of) (avg_over_time(g[5m]))", DAY, 300_000),
             ("max_over_time(g[2h])", days * DAY, 2 * HOUR),
             ("sum(rate(c[10m]))", days * DAY, 600_000),
-            ("g{of=\"1\"}", days * DAY, 3 * HOUR),
-            ("g{of=\"1\"}", DAY, 15_000),
+            ("g{of=\"2\"}", days * DAY, 3 * HOUR),
+            ("g{of=\"2\"}", DAY, 15_000),
         ] {
             let parsed = podscope_promql::parse(text)?;
             let grid = Grid {

@@ -160,20 +160,32 @@ pub(crate) fn longer_cells(cells: &[(u32, Cell)], rows: &[RowCell], places: &[u3
     out
 }
 
+/// What a group of cells is to hold.
+#[derive(Debug)]
+pub(crate) struct Contents<'a> {
+    pub(crate) stream: &'a Arc<Stream>,
+    pub(crate) cell_ms: i64,
+    pub(crate) rows: &'a [RowCell],
+    pub(crate) series: &'a [SeriesId],
+}
+
 /// Adds a group with the cells of a stream. `cells` gives those of a series, in order of rows.
 ///
 /// # Errors
 /// What `cells` answers, or when the group is too large.
 pub(crate) fn put(
     out: &mut Addition,
-    stream: &Arc<Stream>,
-    cell_ms: i64,
-    rows: &[RowCell],
-    series: &[SeriesId],
+    contents: &Contents<'_>,
     catalog: &RwLock<Catalog>,
     codec: &mut Codec,
     cells: &mut dyn FnMut(SeriesId) -> std::io::Result<Vec<(u32, Cell)>>,
 ) -> std::io::Result<()> {
+    let Contents {
+        stream,
+        cell_ms,
+        rows,
+        series,
+    } = *contents;
     if rows.is_empty() || series.is_empty() {
         return Ok(());
     }

@@ -51,7 +51,11 @@ impl fmt::Display for CheckReport {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         for file in &self.files {
             let state = if file.bad.is_empty() { "ok" } else { "DAMAGED" };
-            writeln!(out, "{state:<8} {:<24} {:>12} bytes  {}", file.name, file.bytes, file.holds)?;
+            writeln!(
+                out,
+                "{state:<8} {:<24} {:>12} bytes  {}",
+                file.name, file.bytes, file.holds
+            )?;
             for piece in &file.bad {
                 writeln!(
                     out,
@@ -62,7 +66,12 @@ impl fmt::Display for CheckReport {
         }
         let bytes: u64 = self.files.iter().map(|file| file.bytes).sum();
         let bad: Vec<&BadPiece> = self.files.iter().flat_map(|file| &file.bad).collect();
-        write!(out, "{}: {} files, {bytes} bytes, ", self.dir.display(), self.files.len())?;
+        write!(
+            out,
+            "{}: {} files, {bytes} bytes, ",
+            self.dir.display(),
+            self.files.len()
+        )?;
         if bad.is_empty() {
             write!(out, "every checksum is right")
         } else {
@@ -239,11 +248,9 @@ impl Looked {
     }
 
     pub(crate) fn checked(&self, name: String) -> CheckedFile {
-        let (chunks, samples) = self
-            .index
-            .groups
-            .iter()
-            .fold((0, 0), |(chunks, samples), group| (chunks + 1, samples + group.header.samples));
+        let (chunks, samples) = self.index.groups.iter().fold((0, 0), |(chunks, samples), group| {
+            (chunks + 1, samples + group.header.samples)
+        });
         let finished = self.index.file.finished_len == self.bytes.len() as u64;
         let what = match self.key.0 {
             Tier::Raw => "samples",

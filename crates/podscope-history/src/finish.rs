@@ -9,7 +9,7 @@ use podscope_model::source::{Budget, SourceError};
 use rustc_hash::FxHashMap;
 
 use crate::catalog::SeriesId;
-use crate::cells;
+use crate::cells::{self, Contents};
 use crate::codec::Codec;
 use crate::index::Index;
 use crate::merge::merge;
@@ -151,10 +151,12 @@ impl History {
                 let (at, series) = series_of(&stream, &ids);
                 cells::put(
                     &mut packed,
-                    &stream.stream,
-                    cell_ms,
-                    &stream.rows,
-                    &series,
+                    &Contents {
+                        stream: &stream.stream,
+                        cell_ms,
+                        rows: &stream.rows,
+                        series: &series,
+                    },
                     &self.catalog,
                     codec,
                     &mut |id| {
@@ -210,10 +212,12 @@ impl History {
                 let (at, series) = by_id(&places, &ids);
                 cells::put(
                     addition,
-                    stream,
-                    cell_ms,
-                    &rows,
-                    &series,
+                    &Contents {
+                        stream,
+                        cell_ms,
+                        rows: &rows,
+                        series: &series,
+                    },
                     &self.catalog,
                     codec,
                     &mut |id| {
@@ -248,10 +252,12 @@ impl History {
                 let (at, series) = series_of(stream, &ids);
                 cells::put(
                     addition,
-                    &stream.stream,
-                    cell_ms,
-                    &rows,
-                    &series,
+                    &Contents {
+                        stream: &stream.stream,
+                        cell_ms,
+                        rows: &rows,
+                        series: &series,
+                    },
                     &self.catalog,
                     codec,
                     &mut |id| {

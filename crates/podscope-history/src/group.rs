@@ -15,6 +15,9 @@ pub(crate) const FLAG_SHORT: u32 = 2;
 /// The schema is deflated.
 pub(crate) const FLAG_DEFLATED: u32 = 4;
 
+/// More rows than any chunk has: what says so is no header, whatever its checksum.
+const MAX_ROWS: u32 = 1 << 20;
+
 /// The header of a group.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Header {
@@ -122,6 +125,7 @@ impl Header {
             + u64::from(header.directory_len)
             + TRAILER_BYTES as u64;
         let sound = parts <= u64::from(header.len)
+            && header.rows <= MAX_ROWS
             && header.len.is_multiple_of(8)
             && u64::from(header.directory_len)
                 == u64::from(header.columns) * ENTRY_BYTES as u64

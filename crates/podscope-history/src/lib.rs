@@ -118,6 +118,8 @@ mod draft;
 mod error;
 mod file_header;
 mod finish;
+#[doc(hidden)]
+pub mod fuzz_bodies;
 mod gather;
 mod group;
 mod head;

@@ -42,7 +42,12 @@ impl fmt::Display for RepairReport {
             for cut in &file.cut {
                 writeln!(out, "{}: {cut}", file.name)?;
             }
-            writeln!(out, "{}: the bytes as they were are in {}", file.name, file.kept.join(", "))?;
+            writeln!(
+                out,
+                "{}: the bytes as they were are in {}",
+                file.name,
+                file.kept.join(", ")
+            )?;
         }
         let dir = self.dir.display();
         if self.files.is_empty() {
@@ -101,7 +106,10 @@ pub fn repair(dir: &Path) -> Result<RepairReport, HistoryError> {
 type Done = Option<(Vec<String>, Vec<String>)>;
 
 fn name_of(path: &Path) -> String {
-    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    path.file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned()
 }
 
 /// Keeps bytes beside the file they are from.
@@ -117,7 +125,10 @@ fn set_aside(path: &Path, reason: &str, io: &dyn Io) -> std::io::Result<Done> {
     if let Some(dir) = path.parent() {
         io.sync_dir(dir)?;
     }
-    Ok(Some((vec![format!("set aside as a whole: {reason}")], vec![name_of(&aside)])))
+    Ok(Some((
+        vec![format!("set aside as a whole: {reason}")],
+        vec![name_of(&aside)],
+    )))
 }
 
 fn repair_log(bytes: &[u8], path: &Path, io: &dyn Io) -> std::io::Result<Done> {
@@ -148,8 +159,16 @@ fn repair_segment(file: &Looked, path: &Path, io: &dyn Io) -> std::io::Result<Do
     for piece in &file.bad {
         let from = usize::try_from(piece.offset).unwrap_or(usize::MAX);
         let to = from.saturating_add(usize::try_from(piece.len).unwrap_or(usize::MAX));
-        kept.push(keep(path, piece.offset, file.bytes.get(from..to).unwrap_or_default(), io)?);
-        cut.push(format!("at byte {}, {} bytes: {}", piece.offset, piece.len, piece.reason));
+        kept.push(keep(
+            path,
+            piece.offset,
+            file.bytes.get(from..to).unwrap_or_default(),
+            io,
+        )?);
+        cut.push(format!(
+            "at byte {}, {} bytes: {}",
+            piece.offset, piece.len, piece.reason
+        ));
     }
     let mut new = Addition::whole(file.key, 0);
     let mut codec = Codec::default();
@@ -185,7 +204,13 @@ fn take_over(
         return nothing("its directory is damaged");
     };
     let is_raw = file.key.0 == Tier::Raw;
-    let place_of = |column: u32| if is_raw { Some(column) } else { (column / KINDS).checked_sub(1) };
+    let place_of = |column: u32| {
+        if is_raw {
+            Some(column)
+        } else {
+            (column / KINDS).checked_sub(1)
+        }
+    };
     let mut columns: Vec<(u32, Vec<f64>, Option<Vec<u32>>)> = Vec::new();
     let (mut broken, mut variable) = (FxHashSet::default(), 0);
     for at in 0..group.header.columns as usize {
@@ -205,7 +230,13 @@ fn take_over(
     if broken.contains(&None) {
         return nothing("the rows of its cells are damaged");
     }
-    let named = |place: u32| known.columns.get(place as usize).copied().filter(|id| *id != SeriesId::MAX);
+    let named = |place: u32| {
+        known
+            .columns
+            .get(place as usize)
+            .copied()
+            .filter(|id| *id != SeriesId::MAX)
+    };
     columns.retain(|(column, ..)| {
         let place = place_of(*column);
         !broken.contains(&place) && place.is_none_or(|place| named(place).is_some())
@@ -224,7 +255,11 @@ fn take_over(
         first_row: group.header.first_row,
         follows_ms: group.header.follows_ms,
         tier_ms: group.header.tier_ms,
-        interval_ms: if is_raw { known.stream.spec.interval_ms.max(1) } else { 0 },
+        interval_ms: if is_raw {
+            known.stream.spec.interval_ms.max(1)
+        } else {
+            0
+        },
     };
     let too_large = || std::io::Error::other("a chunk could not be encoded");
     let mut draft = Draft::begin(about, &description, &times, codec).ok_or_else(too_large)?;
@@ -235,8 +270,14 @@ fn take_over(
             Some(place) => {
                 let id = named(place).unwrap_or(SeriesId::MAX);
                 let at = series.iter().position(|other| *other == id);
-                let Some(&number) = at.and_then(|at| numbers.get(at)) else { continue };
-                if is_raw { number } else { (number + 1) * KINDS + column % KINDS }
+                let Some(&number) = at.and_then(|at| numbers.get(at)) else {
+                    continue;
+                };
+                if is_raw {
+                    number
+                } else {
+                    (number + 1) * KINDS + column % KINDS
+                }
             }
         };
         order.push((number, values, runs));

@@ -88,7 +88,14 @@ fn a_sound_history_passes_and_repair_leaves_it_alone() {
     let said = text(&checked);
     assert!(checked.status.success(), "{said}");
     assert!(said.contains("every checksum is right"), "{said}");
-    for part in ["raw-0.seg", "finished", "min-0.seg", "cells of a minute", "log, 0 rows", "leaf-id"] {
+    for part in [
+        "raw-0.seg",
+        "finished",
+        "min-0.seg",
+        "cells of a minute",
+        "log, 0 rows",
+        "leaf-id",
+    ] {
         assert!(said.contains(part), "no {part} in {said}");
     }
     let repaired = podscope("repair", dir.path());
@@ -109,7 +116,10 @@ fn damage_is_named_cut_and_kept_and_all_else_stays() {
     let checked = podscope("check", dir.path());
     let said = text(&checked);
     assert_eq!(checked.status.code(), Some(1), "{said}");
-    assert!(said.contains("DAMAGED  raw-3600.seg") && said.contains("1 damaged pieces"), "{said}");
+    assert!(
+        said.contains("DAMAGED  raw-3600.seg") && said.contains("1 damaged pieces"),
+        "{said}"
+    );
     let repaired = podscope("repair", dir.path());
     let said = text(&repaired);
     assert!(repaired.status.success(), "{said}");
@@ -149,7 +159,10 @@ fn a_history_in_use_is_refused_with_a_clear_sentence() {
         let refused = podscope(action, dir.path());
         let said = text(&refused);
         assert_eq!(refused.status.code(), Some(1), "{said}");
-        assert!(said.contains("is in use by another process; stop that one"), "{said}");
+        assert!(
+            said.contains("is in use by another process; stop that one"),
+            "{said}"
+        );
     }
     drop(history);
     let empty = tempfile::tempdir().expect("a folder");

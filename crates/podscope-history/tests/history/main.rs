@@ -3,6 +3,7 @@
 mod damage;
 mod faults;
 mod format;
+mod fuzz;
 mod kill;
 mod model;
 mod power_cut;

@@ -66,7 +66,7 @@ impl CellWindows<'_> {
                 cells.fold(f64::from(first.count), |sum, cell| sum + f64::from(cell.count))
             }
             Func::FirstOverTime => first.first,
-            Func::LastOverTime => cells.last().unwrap_or(first).last,
+            Func::LastOverTime => cells.next_back().unwrap_or(first).last,
             Func::MinOverTime => cells.fold(first.min, |least, cell| cell.min.min(least)),
             Func::MaxOverTime => cells.fold(first.max, |most, cell| cell.max.max(most)),
             Func::SumOverTime => {
