@@ -393,6 +393,7 @@ export const CATALOG: Readonly<Record<string, CatalogEntry>> = {
   podscope_history_appended_samples_total: { kind: "counter", unit: "short", help: "Samples taken since the agent started, those from the log included." },
   podscope_history_bytes: { kind: "gauge", unit: "bytes", help: "Size of the history on disk, write-ahead log included." },
   podscope_history_head_bytes: { kind: "gauge", unit: "bytes", help: "Memory taken by the history's newest samples." },
+  podscope_history_lost_pieces_total: { kind: "counter", unit: "short", help: "Pieces of the history that were found unreadable since the agent started; the log names each." },
   podscope_history_lost_rows_total: { kind: "counter", unit: "short", help: "Rows dropped from memory because the disk took none for too long." },
   podscope_history_oldest_timestamp_seconds: { kind: "gauge", unit: "dateTimeAsIso", help: "Time of the oldest sample kept." },
   podscope_history_segments: { kind: "gauge", unit: "short", help: "Sealed segments of the history." },
