@@ -16,13 +16,14 @@ use podscope_model::catalog::{Kind, Unit};
 use podscope_model::sample::is_stale;
 use podscope_model::source::{Budget, Select, SeriesSource};
 
-const START_MS: i64 = 1_700_000_400_000;
+/// The begin of an hour.
+const START_MS: i64 = 1_700_002_800_000;
 
 fn main() {
     let mut out = std::io::stdout().lock();
     for (name, rows) in [("8 GPUs", gpu_rows(3600)), ("host", host_rows())] {
         let begin = cpu_ns();
-        let (_dir, history) = filled(&rows);
+        let (dir, history) = filled(&rows);
         history.seal().expect("seals");
         let sealed = cpu_ns();
         history.finish(START_MS + 100 * 86_400_000);
@@ -31,12 +32,20 @@ fn main() {
         let samples: u64 = (0..rounds).map(|_| read_all(&history)).sum();
         let read = (cpu_ns() - finished) / samples as f64;
         let stats = history.stats();
-        let bytes = (stats.bytes_on_disk - stats.wal_bytes) as f64 / stats.samples as f64;
+        let of_tier = |prefix: &str| {
+            let entries = std::fs::read_dir(dir.path()).expect("lists");
+            let sizes = entries.map(|entry| entry.expect("an entry")).filter_map(|entry| {
+                let ours = entry.file_name().to_string_lossy().starts_with(prefix);
+                ours.then(|| entry.metadata().expect("a size").len())
+            });
+            sizes.sum::<u64>() as f64 / stats.samples as f64
+        };
+        let (bytes, cells) = (of_tier("raw-"), of_tier("min-") + of_tier("hour-"));
         let taken = (sealed - begin) / stats.samples as f64;
         let packed = (finished - sealed) / stats.samples as f64;
         writeln!(
             out,
-            "{name}: {} series, {} rows: {bytes:.3} bytes per sample, directory and labels included; CPU per sample: \
+            "{name}: {} series, {} rows: {bytes:.3} bytes per sample, directory and labels included, and {cells:.3} of cells; CPU per sample: \
              {taken:.0} ns to take it (the row made, logged and sealed), {packed:.0} ns to finish its hour, {read:.1} ns to read \
              it",
             stats.series, stats.rows
@@ -191,7 +200,7 @@ fn filled(rows: &[Vec<Sample>]) -> (tempfile::TempDir, History) {
     for (at, samples) in rows.iter().enumerate() {
         row(samples, &mut current);
         history
-            .append(&spec(), START_MS + at as i64 * 1000, &current)
+            .append(&spec(), START_MS + (at as i64 + 1) * 1000, &current)
             .expect("takes the row");
     }
     (dir, history)
@@ -216,7 +225,7 @@ fn ingest(bencher: Bencher<'_, '_>) {
             let (history, _) = History::open(Options::new(dir.path())).expect("opens");
             for (at, row) in rows.iter().enumerate() {
                 history
-                    .append(&spec(), START_MS + at as i64 * 1000, row)
+                    .append(&spec(), START_MS + (at as i64 + 1) * 1000, row)
                     .expect("takes the row");
             }
             history.seal().expect("seals");

@@ -10,10 +10,12 @@ use crate::varint::{self, Reader};
 
 /// pco's effort. On chunks of 600 rows level 8 saves 0.3 % of the bytes and takes a third longer to decode.
 const LEVEL: usize = 5;
+/// Efforts that are tried where time does not matter: few bins describe a smooth column in fewer bytes than many do.
+const LEVELS: [usize; 4] = [2, 3, 4, 5];
 
 /// The codec of one thread, with its buffers.
 pub(crate) struct Codec {
-    config: ChunkConfig,
+    configs: Vec<ChunkConfig>,
     compressor: FileCompressor,
     scratch: DecompressorScratch,
     integers: Vec<i64>,
@@ -28,7 +30,7 @@ impl std::fmt::Debug for Codec {
 impl Default for Codec {
     fn default() -> Self {
         Self {
-            config: ChunkConfig::default().with_compression_level(LEVEL),
+            configs: vec![ChunkConfig::default().with_compression_level(LEVEL)],
             compressor: FileCompressor::default(),
             scratch: DecompressorScratch::default(),
             integers: Vec::new(),
@@ -49,6 +51,15 @@ pub(crate) fn pco_reader(header: &[u8]) -> Option<FileDecompressor> {
 }
 
 impl Codec {
+    /// Takes longer to encode and finds the shortest form: for what is written once and kept.
+    pub(crate) fn thorough() -> Self {
+        let config = |level| ChunkConfig::default().with_compression_level(level);
+        Self {
+            configs: LEVELS.map(config).to_vec(),
+            ..Self::default()
+        }
+    }
+
     /// Encodes a column: its entry and, unless it is constant, a blob appended to `blobs`. `runs`: its validity where it
     /// is not there in every row.
     pub(crate) fn encode(
@@ -114,12 +125,12 @@ impl Codec {
             Some(scale) => (
                 Coding::Integers,
                 scale,
-                compress(&self.compressor, &self.config, &self.integers)?,
+                shortest(&self.compressor, &self.configs, &self.integers)?,
             ),
             None => (
                 Coding::Floats,
                 0,
-                compress(&self.compressor, &self.config, values)?,
+                shortest(&self.compressor, &self.configs, values)?,
             ),
         };
         (bytes.len() < limit).then_some((coding, scale, bytes))
@@ -127,7 +138,7 @@ impl Codec {
 
     /// Timestamps through pco.
     pub(crate) fn encode_times(&self, times: &[i64]) -> Option<Vec<u8>> {
-        compress(&self.compressor, &self.config, times)
+        shortest(&self.compressor, &self.configs, times)
     }
 
     pub(crate) fn decode_times(
@@ -201,6 +212,17 @@ fn read_runs(reader: &mut Reader<'_>, rows: u32) -> Option<Vec<u32>> {
         runs.push(run);
     }
     (known == rows).then_some(runs)
+}
+
+fn shortest<T: pco::data_types::Number>(
+    compressor: &FileCompressor,
+    configs: &[ChunkConfig],
+    numbers: &[T],
+) -> Option<Vec<u8>> {
+    let tried = configs
+        .iter()
+        .filter_map(|config| compress(compressor, config, numbers));
+    tried.min_by_key(Vec::len)
 }
 
 fn compress<T: pco::data_types::Number>(

@@ -138,6 +138,7 @@ impl History {
                 return Ok(false);
             }
         }
+        let codec = &mut Codec::thorough();
         let mut packed = Addition::whole(segment.key, 0);
         if segment.key.0 == Tier::Raw {
             if !merge(&index, &reader, &mut packed, &self.catalog, codec)? {

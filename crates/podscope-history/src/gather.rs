@@ -39,7 +39,29 @@ impl Query<'_> {
                 rows_before += times.len();
                 continue;
             }
-            if decoded.as_ref().is_none_or(|(at, _)| *at != piece.chunk) {
+            // A head may have grown since its times were copied.
+            let is_sealed = matches!(places[piece.chunk], Lies::Entry(_));
+            let is_whole = is_sealed && piece.from == 0 && piece.to == chunk.times.len();
+            if is_whole && decoded.as_ref().is_none_or(|(at, _)| *at != piece.chunk) {
+                // The usual case: all of the chunk, which goes where it is wanted at once.
+                let start = values.len();
+                match self.decode(chunk, &places[piece.chunk], &mut values)? {
+                    Some(None) => {
+                        if let Some(own) = &mut own {
+                            own.extend_from_slice(times);
+                        }
+                        valid_before = true;
+                        rows_before += times.len();
+                        continue;
+                    }
+                    Some(Some(runs)) => {
+                        scratch.clear();
+                        scratch.extend(values.drain(start..));
+                        decoded = Some((piece.chunk, Some(runs)));
+                    }
+                    None => decoded = None,
+                }
+            } else if decoded.as_ref().is_none_or(|(at, _)| *at != piece.chunk) {
                 scratch.clear();
                 decoded = self
                     .decode(chunk, &places[piece.chunk], &mut scratch)?
@@ -95,7 +117,7 @@ impl Query<'_> {
         match (&chunk.place, lies) {
             (Place::Head(head), Lies::Slot(slot)) => {
                 let copy = head.body().copy(*slot);
-                *out = copy.values();
+                out.append(&mut copy.values());
                 Ok(Some(copy.runs))
             }
             (

@@ -65,6 +65,12 @@ pub(crate) fn replay_logs(
     let mut survey = Survey::default();
     for (path, bytes) in logs.values() {
         let replayed = replay::replay(bytes, catalog, |event| survey.look(&event));
+        if bytes.len() < wal::HEADER_BYTES {
+            // It was being begun: the one before it, which goes only when this one is durable, has the rows.
+            tracing::debug!(path = %path.display(), "a log without a whole header holds nothing");
+            incomplete = true;
+            continue;
+        }
         if let Some(reason) = replayed.reason {
             incomplete = true;
             cut(

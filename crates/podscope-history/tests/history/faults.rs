@@ -11,6 +11,8 @@ use crate::support::{
     ModelRow, Samples, assert_same, counted, counted_by_cells, model, options, read, row_from, scratch, spec,
 };
 
+const EIO: i32 = 5;
+const ENOSPC: i32 = 28;
 const ALL: (i64, i64) = (i64::MIN / 2, i64::MAX / 2);
 
 fn row(t: i64) -> ModelRow {
@@ -102,6 +104,7 @@ fn a_directory_that_cannot_be_written_is_read_and_new_rows_stay_in_memory() {
     let (history, _) = open_over(&options, &faults);
     put(&history, 1..=50);
     history.seal().expect("seals");
+    history.finish(2 * 3_600_000);
     let id = history.leaf_id().to_owned();
     drop(history);
     let before = names(dir.path());
@@ -112,6 +115,13 @@ fn a_directory_that_cannot_be_written_is_read_and_new_rows_stay_in_memory() {
     put(&history, 51..=200);
     history.maintain(200_000);
     assert_same(&read(&history, ALL.0, ALL.1), &wanted(200), "read-only");
+    history.finish(2 * 3_600_000);
+    assert_same(
+        &read(&history, ALL.0, ALL.1),
+        &wanted(200),
+        "read-only, the hour over",
+    );
+    assert_eq!(counted_by_cells(&history, 0, 3_600_000), counted(&wanted(200)));
     assert!(
         history
             .stats()
@@ -169,14 +179,15 @@ fn any_single_operation_may_fail_and_nothing_is_lost() {
         operations > 100,
         "{operations} operations are too few to show anything"
     );
-    for at in 1..=operations {
+    for (at, errno) in (1..=operations).flat_map(|at| [(at, EIO), (at, ENOSPC)]) {
         let dir = scratch();
         let options = options(dir.path());
         let (history, faults, _) = open_faulty(&options);
         faults.reset();
+        faults.errno.store(errno, Ordering::SeqCst);
         faults.fail_at.store(at, Ordering::SeqCst);
         live(&history);
-        let place = format!("operation {at} of {operations} failed");
+        let place = format!("operation {at} of {operations} failed with error {errno}");
         faults.reset();
         assert_same(&read(&history, ALL.0, ALL.1), &wanted(120), &place);
         assert_eq!(

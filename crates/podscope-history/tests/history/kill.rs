@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -53,11 +54,14 @@ fn child() {
         });
         scope.spawn(|| {
             while !stop.load(Ordering::Relaxed) {
-                read(
-                    &history,
-                    history.stats().newest_ms.unwrap_or(0) - 300_000,
-                    i64::MAX / 2,
-                );
+                let from = history.stats().newest_ms.unwrap_or(0) - 300_000;
+                let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                    read(&history, from, i64::MAX / 2);
+                }));
+                if outcome.is_err() {
+                    // The parent sees that it was not killed.
+                    std::process::abort();
+                }
             }
         });
         // Somebody who is not killed (the parent is gone) must end all the same.
@@ -168,6 +172,7 @@ fn kill_after(dir: &Path, rows: u64) -> i64 {
             told = row;
         }
     }
-    child.wait().expect("ends");
+    let status = child.wait().expect("ends");
+    assert_eq!(status.signal(), Some(9), "the child ended by itself: {status}");
     told
 }

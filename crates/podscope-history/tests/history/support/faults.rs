@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 
 use podscope_history::io::{DiskIo, Io, IoFile, Mode};
 
@@ -15,6 +15,8 @@ pub(crate) struct Faults {
     pub(crate) fail_at: AtomicU64,
     /// Every operation from `fail_at` on fails.
     pub(crate) for_ever: AtomicBool,
+    /// The error of an operation that fails; 0 = `EIO`.
+    pub(crate) errno: AtomicI32,
     /// Writes, syncs and creations fail with `ENOSPC`.
     pub(crate) full: AtomicBool,
     /// They fail with `EROFS`.
@@ -38,7 +40,8 @@ impl Faults {
         let now = self.operations.fetch_add(1, Ordering::SeqCst) + 1;
         let at = self.fail_at.load(Ordering::SeqCst);
         if at != 0 && (now == at || now > at && self.for_ever.load(Ordering::SeqCst)) {
-            return Err(io::Error::from_raw_os_error(5));
+            let errno = self.errno.load(Ordering::SeqCst);
+            return Err(io::Error::from_raw_os_error(if errno == 0 { 5 } else { errno }));
         }
         Ok(())
     }
