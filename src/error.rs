@@ -41,7 +41,7 @@ pub enum QueryError {
          one without the name the data source goes by, sees nothing)"
     )]
     Nobody,
-    #[error("the query type {0:?} is not supported; this data source answers \"promql\"")]
+    #[error("the query type {0:?} is not supported; this data source answers \"promql\" and \"events\"")]
     QueryType(String),
     #[error("the query has no expression; write PromQL into `expr`")]
     EmptyExpression,
@@ -67,6 +67,12 @@ pub enum QueryError {
     /// An alert must not decide on part of the fleet.
     #[error("{notice}; that is below the completeness this data source demands of alerts ({threshold})")]
     Incomplete { notice: String, threshold: f64 },
+    #[error(
+        "this data source shows everybody only what is theirs, and the store {0:?} cannot tell whose its series are; ask for a shorter time or for the nodes' own series"
+    )]
+    StoreScope(String),
+    #[error(transparent)]
+    Store(crate::sources::store::StoreError),
     #[error(transparent)]
     Fleet(#[from] FleetError),
     #[error("encoding the answer failed: {0}")]
@@ -94,9 +100,10 @@ impl QueryError {
             | Self::Parse(_)
             | Self::Shape(_)
             | Self::Settings(_) => 400,
-            Self::Nobody => 403,
+            Self::Nobody | Self::StoreScope(_) => 403,
             Self::TooManyCells { .. } => 422,
             Self::Incomplete { .. } => 502,
+            Self::Store(error) => error.status,
             Self::Fleet(error) => match error.kind() {
                 // A 401 of ours would read as "your Grafana session ended".
                 ApiErrorKind::Unauthorized => 502,

@@ -27,11 +27,31 @@ pub async fn check(instance: &Instance) -> Health {
         ok = false;
         message = open;
     }
-    Health {
-        ok,
-        message,
-        details: details(&nodes, now_ms),
+    let mut details = details(&nodes, now_ms);
+    let checks = instance
+        .sources
+        .stores
+        .iter()
+        .map(|store| async move { (store, store.check().await) });
+    for (store, checked) in futures_util::future::join_all(checks).await {
+        let name = &store.settings.name;
+        let (answers, text) = match checked {
+            Ok(()) => (true, format!("the store {name:?} answers")),
+            Err(error) => (false, error.text()),
+        };
+        // Stores may be all there is.
+        ok = answers && (ok || nodes.is_empty());
+        message = match (nodes.is_empty(), answers) {
+            (true, _) => text.clone(),
+            (false, _) => format!("{message}; {text}"),
+        };
+        let line = json!({ "store": name, "url": store.settings.url, "ok": answers, "text": text });
+        match &mut details["stores"] {
+            Value::Array(list) => list.push(line),
+            other => *other = json!([line]),
+        }
     }
+    Health { ok, message, details }
 }
 
 /// With everybody held to what is theirs: an agent that answers without token or certificate shows everything to whoever

@@ -12,6 +12,7 @@ use podscope_model::scope::Scope;
 use crate::error::QueryError;
 use crate::request::{Context, DataSource};
 use crate::settings::Settings;
+use crate::sources::Sources;
 
 /// How long the metrics' collection intervals are good before they are asked for again, behind the query's back.
 const METADATA_AGE: Duration = Duration::from_secs(60);
@@ -23,6 +24,7 @@ const COUNTS: usize = 4096;
 pub struct Instance {
     pub settings: Settings,
     pub fleet: Fleet,
+    pub sources: Sources,
     counts: Mutex<Counts>,
     metadata: tokio::sync::Mutex<Option<Metadata>>,
 }
@@ -50,9 +52,11 @@ impl Instance {
     /// A setting that cannot be used.
     pub fn new(settings: Settings) -> Result<Self, QueryError> {
         let fleet = Fleet::new(settings.fleet_config())?;
+        let sources = Sources::new(&settings)?;
         Ok(Self {
             settings,
             fleet,
+            sources,
             counts: Mutex::default(),
             metadata: tokio::sync::Mutex::default(),
         })

@@ -6,6 +6,7 @@
 //! | [`plugin`] | [`Plugin`]: where requests, instances and metrics meet; its types are plain data |
 //! | [`settings`] | what the data source's page stores |
 //! | [`query`] | model, macros, step, cell budget, and the frames each format gives |
+//! | [`sources`] | who serves a selector: agents or a Prometheus-compatible store, and the seam between them |
 //! | [`frames`] | data frames and their Arrow encoding |
 //! | [`resources`] | what the editor and the app's pages ask |
 
@@ -21,5 +22,6 @@ pub mod request;
 pub mod resources;
 pub mod scope;
 pub mod settings;
+pub mod sources;
 
 pub use plugin::Plugin;

@@ -11,6 +11,7 @@
 //! | `lookbackMs` | how long a sample stays current (PromQL's lookback) | 300000 |
 //! | `timeInterval` | smallest step of a query that says nothing else, as a duration | `1s` |
 //! | `maxSamples`, `maxSeries` | what one query may read and answer on each node and at the root | 50000000, 100000 |
+//! | `stores` | Prometheus-compatible servers beside the agents: list of `{name, url, match?, longTermAfter?, dropLabels?, basicAuthUser?, tenant?, timeoutMs?, tlsSkipVerify?}` | none |
 //! | `tlsAuthWithCACert` | trust only the certificates in the secret `tlsCACert` | false |
 //! | `tlsAuth` | show the certificate and key in the secrets `tlsClientCert`, `tlsClientKey` | false |
 //! | `tlsSkipVerify` | accept any certificate | false |
@@ -20,7 +21,8 @@
 //! | `publicMetrics` | list (or text, one per line) of metrics everybody may see; a name may end in `*` | none |
 //! | `serverName` | the name the agents' certificates carry, when it is not the URL's host | the URL's host |
 //!
-//! Secrets: `token` (sent as bearer token), `tlsCACert`, `tlsClientCert`, `tlsClientKey` (PEM). The data source's own
+//! Secrets: `token` (sent as bearer token), `tlsCACert`, `tlsClientCert`, `tlsClientKey` (PEM); of each store
+//! `storeToken_<name>` or `storePassword_<name>`. The data source's own
 //! `url`, when set, is one more target. Keys this program does not know are left alone; a key with a value that makes no
 //! sense is an error that names it. Numbers may be written as text, as form fields store them.
 
@@ -60,6 +62,7 @@ pub struct Settings {
     pub token: Option<Secret>,
     pub tls: TlsConfig,
     pub scope: ScopeSettings,
+    pub stores: Vec<StoreSettings>,
 }
 
 impl Settings {
@@ -96,6 +99,7 @@ impl Settings {
             token: secret("token").map(|token| Secret::new(token.trim())),
             tls: read.tls(secret)?,
             scope: read.scope()?,
+            stores: read.stores(secret)?,
         })
     }
 
@@ -459,5 +463,8 @@ fn checked_url(key: &str, url: &str) -> Result<String, SettingsError> {
     }
 }
 
+mod stores;
 #[cfg(test)]
 mod tests;
+
+pub use stores::StoreSettings;

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, Float64Array, RecordBatch, StringArray, TimestampNanosecondArray};
+use arrow_array::{ArrayRef, BinaryArray, Float64Array, RecordBatch, StringArray, TimestampNanosecondArray};
 use arrow_buffer::{NullBuffer, ScalarBuffer};
 use arrow_ipc::writer::FileWriter;
 use arrow_schema::{ArrowError, DataType, Field as ArrowField, Schema, TimeUnit};
@@ -103,6 +103,23 @@ fn column(values: &Values) -> Result<(DataType, bool, ArrayRef), i64> {
             let array = Float64Array::new(ScalarBuffer::from(cells.clone()), nulls);
             (DataType::Float64, nullable, Arc::new(array))
         }
+        Values::MaybeTime(times) => {
+            let nanos: Vec<Option<i64>> = times
+                .iter()
+                .map(|time| time.map(|ms| ms.checked_mul(1_000_000).ok_or(ms)).transpose())
+                .collect::<Result<_, i64>>()?;
+            (
+                DataType::Timestamp(TimeUnit::Nanosecond, None),
+                true,
+                Arc::new(TimestampNanosecondArray::from(nanos)),
+            )
+        }
+        // Grafana reads bytes as JSON.
+        Values::Json(cells) => (
+            DataType::Binary,
+            false,
+            Arc::new(BinaryArray::from_iter_values(cells)),
+        ),
         Values::Text(cells) => (
             DataType::Utf8,
             false,
@@ -113,9 +130,10 @@ fn column(values: &Values) -> Result<(DataType, bool, ArrayRef), i64> {
 
 fn field_metadata(field: &Field) -> HashMap<String, String> {
     let kind = match field.values {
-        Values::Time(_) => "time",
+        Values::Time(_) | Values::MaybeTime(_) => "time",
         Values::Number(_) => "number",
         Values::Text(_) => "string",
+        Values::Json(_) => "other",
     };
     let mut metadata = HashMap::from([("tstype".to_owned(), kind.to_owned())]);
     if let Some(labels) = &field.labels {

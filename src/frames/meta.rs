@@ -20,13 +20,16 @@ pub enum FrameType {
     HeatmapRows,
     #[serde(rename = "table")]
     Table,
+    /// A line per row: `timestamp`, `body`, `severity`, `id`, `labels`.
+    #[serde(rename = "log-lines")]
+    LogLines,
 }
 
 impl FrameType {
     /// The version of the contract; `[0, 0]` for types it does not describe.
     fn version(self) -> [u8; 2] {
         match self {
-            Self::HeatmapRows | Self::Table => [0, 0],
+            Self::HeatmapRows | Self::Table | Self::LogLines => [0, 0],
             _ => [0, 1],
         }
     }

@@ -41,6 +41,10 @@ pub enum Values {
     /// Numbers; the stale marker ([`podscope_model::sample::STALE`]) is an empty cell, any other NaN is a NaN.
     Number(Vec<f64>),
     Text(Vec<String>),
+    /// Unix milliseconds, or an empty cell.
+    MaybeTime(Vec<Option<i64>>),
+    /// JSON texts, one per cell.
+    Json(Vec<String>),
 }
 
 impl Values {
@@ -48,7 +52,8 @@ impl Values {
         match self {
             Self::Time(cells) => cells.len(),
             Self::Number(cells) => cells.len(),
-            Self::Text(cells) => cells.len(),
+            Self::Text(cells) | Self::Json(cells) => cells.len(),
+            Self::MaybeTime(cells) => cells.len(),
         }
     }
 

@@ -6,9 +6,11 @@
 //! | [`step`], [`macros`], [`duration`] | which steps it is evaluated at, and what the time macros stand for |
 //! | [`run`](mod@run) | asking the fleet, within the cell budget |
 //! | [`format`] | frames for panels, tables, heatmaps and expressions |
+//! | [`events`] | what happened, as annotations, a table or log lines |
 //! | [`unit`] | the unit of an expression's values |
 
 pub mod duration;
+pub mod events;
 pub mod format;
 pub mod macros;
 pub mod model;

@@ -79,7 +79,7 @@ impl Model {
             set => set.to_owned(),
         };
         // Prometheus panels carry remnants of older editors here; only what will mean something else is refused.
-        if matches!(query_type.as_str(), "events" | "inventory" | "incident") {
+        if matches!(query_type.as_str(), "inventory" | "incident") {
             return Err(QueryError::QueryType(query_type));
         }
         let expr = json.expr.unwrap_or_default();
@@ -197,7 +197,7 @@ mod tests {
         ));
         assert!(matches!(read("[]"), Err(QueryError::Model(_))));
         assert!(matches!(
-            read(r#"{"expr": "up", "queryType": "events"}"#),
+            read(r#"{"expr": "up", "queryType": "incident"}"#),
             Err(QueryError::QueryType(_))
         ));
         let error = read(r#"{"expr": "up", "maxCells": -1}"#).expect_err("negative");

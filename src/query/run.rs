@@ -53,7 +53,11 @@ impl Asked {
     }
 
     /// The answer is computed with, not looked at.
-    fn for_expression(&self) -> bool {
+    pub(super) fn scope(&self) -> Option<&Scope> {
+        self.scope.as_ref()
+    }
+
+    pub(super) fn for_expression(&self) -> bool {
         self.from_alert || self.from_expression
     }
 }
@@ -64,6 +68,16 @@ pub struct Answer {
     pub frames: Vec<Frame>,
     /// Its series are named after all frames of the request are there.
     automatic_legend: bool,
+}
+
+impl Answer {
+    /// Frames whose names are settled.
+    pub(super) fn plain(frames: Vec<Frame>) -> Self {
+        Self {
+            frames,
+            automatic_legend: false,
+        }
+    }
 }
 
 /// Gives the series of queries with an automatic legend their names.
@@ -91,6 +105,9 @@ pub async fn run(
     raw: &RawQuery,
     metrics: &Metrics,
 ) -> Result<Answer, QueryError> {
+    if super::events::is_events(raw) {
+        return super::events::run(instance, asked, raw).await;
+    }
     let model = Model::read(raw)?;
     if raw.to_ms < raw.from_ms {
         return Err(QueryError::TimeRange);
@@ -316,7 +333,7 @@ impl<'a> Query<'a> {
             limits: None,
             alert: self.asked.from_alert,
         };
-        let answer = self.instance.fleet.query(query).await?;
+        let answer = crate::sources::query(self.instance, query).await?;
         let completeness = &answer.completeness;
         let threshold = self.instance.settings.completeness;
         if self.asked.from_alert && completeness.ratio() < threshold {

@@ -10,7 +10,8 @@ use serde_json::{Map, Value, json};
 
 use super::params::Params;
 use super::{Asker, Reply};
-use crate::error::chain;
+use crate::error::{QueryError, chain};
+use crate::sources::route::Served;
 
 /// Prometheus's own limit.
 const MAX_POINTS: usize = 11_000;
@@ -137,6 +138,9 @@ fn selector(text: &str) -> Result<Vec<Matcher>, Reply> {
 
 async fn labels(asker: &Asker, params: &Params) -> Answered {
     let request = series_request(asker, params)?;
+    if let Some(answer) = from_stores(asker, "", &request, params).await? {
+        return Ok(answer);
+    }
     let names = asker
         .instance
         .fleet
@@ -146,8 +150,76 @@ async fn labels(asker: &Asker, params: &Params) -> Answered {
     listed(names.value, &names.completeness, params)
 }
 
+/// Names or values where stores have a say: with selectors that one of them serves, its own; without, everybody's.
+async fn from_stores(
+    asker: &Asker,
+    label: &str,
+    request: &SeriesRequest,
+    params: &Params,
+) -> Result<Option<Reply>, Reply> {
+    let instance = &asker.instance;
+    let stores = &instance.sources.stores;
+    // What a store has is nobody's own.
+    if stores.is_empty() || asker.scope.is_some() {
+        return Ok(None);
+    }
+    let texts: Vec<String> = params.all("match[]").map(ToOwned::to_owned).collect();
+    if texts.is_empty() {
+        let asked = futures_util::future::join_all(stores.iter().map(|store| store.label_values(label, &[])));
+        let own = async {
+            match label {
+                "" => instance.fleet.label_names(request).await,
+                label => instance.fleet.label_values(label, request).await,
+            }
+        };
+        let (own, theirs) = futures_util::future::join(own, asked).await;
+        let theirs: Vec<String> = theirs.into_iter().flatten().flatten().collect();
+        let (mut all, completeness) = match own {
+            Ok(own) => (own.value, own.completeness),
+            // A data source of stores alone.
+            Err(FleetError::NoTargets) => (Vec::new(), Completeness::default()),
+            Err(error) => return Err(failed(&error)),
+        };
+        all.extend(theirs);
+        all.sort_unstable();
+        all.dedup();
+        return listed(all, &completeness, params).map(Some);
+    }
+    let mut served = None;
+    for selector in &request.selectors {
+        let by = match instance.sources.without_inventory(selector) {
+            Some(by) => by,
+            None => instance
+                .sources
+                .with_inventory(selector, &*instance.metadata().await),
+        };
+        if served.is_some_and(|other| other != by) {
+            return Ok(None);
+        }
+        served = Some(by);
+    }
+    let Some(Served::Store(at)) = served else {
+        return Ok(None);
+    };
+    let store = &stores[at];
+    match store.label_values(label, &texts).await {
+        Some(list) => listed(list, &Completeness::default(), params).map(Some),
+        None => Err(Reply::error(
+            502,
+            "unavailable",
+            format!(
+                "the store {:?} does not tell its labels; `Save & test` says why",
+                store.settings.name
+            ),
+        )),
+    }
+}
+
 async fn label_values(asker: &Asker, name: &str, params: &Params) -> Answered {
     let request = series_request(asker, params)?;
+    if let Some(answer) = from_stores(asker, name, &request, params).await? {
+        return Ok(answer);
+    }
     let values = asker
         .instance
         .fleet
@@ -247,12 +319,14 @@ async fn evaluate(asker: &Asker, expr: &str, grid: Grid, range: bool, params: &P
         lookback_ms: lookback.unwrap_or(asker.instance.settings.lookback_ms),
         ..FleetQuery::new(expr, grid)
     };
-    let answer = asker
-        .instance
-        .fleet
-        .query(query)
-        .await
-        .map_err(|error| failed(&error))?;
+    let answer = match crate::sources::query(&asker.instance, query).await {
+        Ok(answer) => answer,
+        Err(QueryError::Fleet(error)) => return Err(failed(&error)),
+        Err(error @ QueryError::Store(_)) => {
+            return Err(Reply::error(error.status(), "unavailable", error.text()));
+        }
+        Err(error) => return Err(bad(error.text())),
+    };
     let mut outcome = answer.outcome;
     outcome
         .annotations

@@ -1,6 +1,7 @@
 //! The built executable under the plugin host, over agents that answer, refuse, hang or babble.
 
 mod agent;
+mod events;
 mod failures;
 mod grafana;
 mod judge;

@@ -11,6 +11,7 @@ use axum_server::tls_rustls::RustlsConfig;
 use hyper_util::rt::TokioTimer;
 use podscope_collect::gpu::{Aliases, ExeLauncher, GpuCollector, GpuConfig, RowOptions};
 use podscope_collect::{Collector, RealFs, host_collectors, host_descriptors};
+use podscope_history::events::{EventOptions, EventStore};
 use podscope_history::{History, HistoryError, Options, TierLimits};
 use tokio::task::JoinHandle;
 
@@ -18,6 +19,8 @@ use crate::config::Config;
 use crate::config::check::ConfigError;
 use crate::data_dir::{NoDataDir, choose};
 use crate::driver::Driver;
+use crate::events::Inbox;
+use crate::events::keeper::EventKeeper;
 use crate::http::router;
 use crate::identity::Identity;
 use crate::listen::{ListenError, bind, check_exposure};
@@ -65,6 +68,8 @@ pub struct StartOptions {
     pub insecure: bool,
     /// Where the configuration came from, for reload.
     pub config_file: Option<PathBuf>,
+    /// Where the collectors put events; the agent's store takes them from there.
+    pub inbox: Option<Arc<Inbox>>,
 }
 
 /// Starts agents; see [`Agent::start`].
@@ -82,16 +87,18 @@ impl Agent {
         collectors: Vec<Box<dyn Collector>>,
     ) -> Result<RunningAgent, StartError> {
         let token = config.load_token()?;
+        let write = config.load_write()?;
         let tls = crate::tls::load(&config.tls)?;
         check_exposure(config.listen, tls.is_some(), token.is_some(), options.insecure)?;
         let listener = bind(config.listen)?;
         let addr = listener.local_addr().map_err(StartError::Serve)?;
 
         let identity = Identity::of_config(&config);
-        let history = open_history(&config)?;
+        let (history, events) = open_history(&config)?;
         let live = Live {
             labels: identity.labels,
             token,
+            write,
             limits: config.limits.clone(),
             retention: Some(Retention {
                 max_age: config.history.max_age,
@@ -100,6 +107,10 @@ impl Agent {
             local_only: addr.ip().to_canonical().is_loopback(),
         };
         let state = AgentState::new(identity.instance, Arc::clone(&history), live);
+        state.set_event_store(Arc::clone(&events));
+        if let Some(inbox) = &options.inbox {
+            inbox.attach(&events);
+        }
 
         let mut own_intervals = BTreeMap::new();
         let mut drivers = Vec::new();
@@ -116,6 +127,14 @@ impl Agent {
         }
         let schedule =
             Schedule::start(drivers, history, config.collectors.deadline.0).map_err(StartError::Threads)?;
+
+        let event_keeper = match EventKeeper::start(events) {
+            Ok(keeper) => keeper,
+            Err(error) => {
+                schedule.stop();
+                return Err(StartError::Threads(error));
+            }
+        };
 
         let tls = tls.map(RustlsConfig::from_config);
         if let Some(file) = options.config_file {
@@ -137,6 +156,7 @@ impl Agent {
             Ok(server) => server,
             Err(error) => {
                 schedule.stop();
+                event_keeper.stop();
                 return Err(StartError::Serve(error));
             }
         };
@@ -147,6 +167,7 @@ impl Agent {
             state,
             handle,
             schedule,
+            event_keeper,
             server,
         })
     }
@@ -184,6 +205,9 @@ impl Agent {
     }
 }
 
+/// The folder of the events, in that of the history, whose lock guards it.
+const EVENTS: &str = "events";
+
 /// The collector that has an interval and a deadline of its own.
 const GPU: &str = "gpu";
 
@@ -199,7 +223,7 @@ pub fn known_collectors() -> Vec<&'static str> {
         .collect()
 }
 
-fn open_history(config: &Config) -> Result<Arc<History>, StartError> {
+fn open_history(config: &Config) -> Result<(Arc<History>, Arc<EventStore>), StartError> {
     let root = rustix::process::geteuid().is_root();
     let dir = choose(config.data_dir.clone(), root, |name| std::env::var(name).ok())?;
     tracing::info!(path = %dir.path.display(), "history {}", dir.why);
@@ -218,6 +242,7 @@ fn open_history(config: &Config) -> Result<Arc<History>, StartError> {
         free_space_floor: config.history.free_space_floor.0,
         ..Options::new(&dir.path)
     };
+    let events_dir = dir.path.join(EVENTS);
     let (history, recovery) = History::open(options).map_err(|source| StartError::History {
         path: dir.path,
         source,
@@ -227,7 +252,20 @@ fn open_history(config: &Config) -> Result<Arc<History>, StartError> {
     } else {
         tracing::warn!("{recovery}");
     }
-    Ok(Arc::new(history))
+    let (events, recovery) = EventStore::open(EventOptions {
+        max_age: config.events.max_age.0,
+        max_bytes: config.events.max_bytes.0,
+        sync_interval: config.history.sync_interval.0,
+        rate: config.events.rate as f64,
+        burst: config.events.burst as f64,
+        ..EventOptions::new(events_dir)
+    });
+    if recovery.unreadable.is_empty() && recovery.memory_only.is_none() {
+        tracing::info!("{recovery}");
+    } else {
+        tracing::warn!("{recovery}");
+    }
+    Ok((Arc::new(history), Arc::new(events)))
 }
 
 fn serve(
@@ -236,7 +274,7 @@ fn serve(
     handle: &Handle<SocketAddr>,
     state: &Arc<AgentState>,
 ) -> std::io::Result<JoinHandle<std::io::Result<()>>> {
-    let app = router(Arc::clone(state)).into_make_service();
+    let app = router(Arc::clone(state)).into_make_service_with_connect_info::<SocketAddr>();
     // Two arms, because the two servers are of different types.
     Ok(match tls {
         Some(tls) => {
@@ -269,6 +307,7 @@ pub struct RunningAgent {
     pub state: Arc<AgentState>,
     handle: Handle<SocketAddr>,
     schedule: Schedule,
+    event_keeper: EventKeeper,
     server: JoinHandle<std::io::Result<()>>,
 }
 
@@ -282,6 +321,7 @@ impl RunningAgent {
             state,
             handle,
             schedule,
+            event_keeper,
             server,
             ..
         } = self;
@@ -290,6 +330,7 @@ impl RunningAgent {
         drop(server.await);
         let closed = tokio::task::spawn_blocking(move || {
             schedule.stop();
+            event_keeper.stop();
             state.history().sync()
         });
         match closed.await {

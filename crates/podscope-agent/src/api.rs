@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use podscope_history::History;
+use podscope_model::event::{EventAnswer, EventQuery, MAX_EVENTS};
 use podscope_model::labels::Labels;
 use podscope_model::leaf::{
-    AgentApi, ApiError, ApiErrorKind, LeafAnswer, LeafQuery, LeafStats, LeafValue, NodeInfo, SeriesAnswer,
-    SeriesQuery, Shape, Target,
+    AgentApi, ApiError, ApiErrorKind, LeafAnswer, LeafQuery, LeafStats, LeafValue, Limits, NodeInfo,
+    SeriesAnswer, SeriesQuery, Shape, Target,
 };
 use podscope_model::source::{Budget, BudgetError, SeriesSource, SourceError};
 use podscope_promql::EvalError;
@@ -139,6 +140,23 @@ impl AgentApi for AgentState {
             instance: self.instance().to_owned(),
             series,
         })
+    }
+
+    async fn events(&self, query: EventQuery) -> Result<EventAnswer, ApiError> {
+        if query.limit == 0 || query.limit > MAX_EVENTS {
+            let message = format!("the limit is {}; ask for 1 to {MAX_EVENTS} events", query.limit);
+            return Err(ApiError::new(ApiErrorKind::Limit, message));
+        }
+        let node = self.labels_for(&query.target)?;
+        let limits = self.bounded(Limits {
+            timeout_ms: query.timeout_ms,
+            ..Limits::default()
+        });
+        let state = self.shared()?;
+        let ran = self
+            .queries()
+            .run(limits, move |budget| state.find_events(&query, &node, budget));
+        ran.await.map_err(of_run)?
     }
 
     async fn info(&self) -> Result<NodeInfo, ApiError> {

@@ -12,6 +12,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::agent::{Agent, RunningAgent, StartOptions, known_collectors};
 use crate::config::{Config, check, reference};
+use crate::events::Inbox;
 use crate::{chain, state::AgentState};
 
 #[derive(Debug, Parser)]
@@ -147,9 +148,12 @@ fn run(options: Run) -> Result<(), String> {
         )
         .build()
         .map_err(|error| format!("cannot start: {error}"))?;
+    // Collectors that report events are given this before the agent has a store for them.
+    let inbox = Inbox::new();
     let start = StartOptions {
         insecure: options.insecure,
         config_file: options.config,
+        inbox: Some(inbox),
     };
     runtime.block_on(async {
         let signals = Signals::listen()?;

@@ -10,6 +10,7 @@
 //! | [`self_metrics`] | what the agent says of itself |
 //! | `api`, [`labelled`], [`queries`] | the agent API over the history: node labels, budgets, cancelling |
 //! | [`http`] | the router: `/v1`, `/metrics`, the Prometheus API, `/-/*` |
+//! | [`events`] | events: the door for collectors, webhooks |
 //! | [`exposition`] | `/metrics` as text |
 //! | [`listen`], [`tls`], [`secret`] | being reachable, and by whom |
 //!
@@ -24,6 +25,7 @@ pub mod cli;
 pub mod config;
 pub mod data_dir;
 pub mod driver;
+pub mod events;
 pub mod exposition;
 pub mod http;
 pub mod identity;

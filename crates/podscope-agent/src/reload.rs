@@ -14,10 +14,13 @@ use crate::state::{AgentState, Live, Reload, ReloadReport};
 use crate::stream::lock;
 
 /// Keys whose new values are used at once; all others are read at the start only.
-const APPLIED: [&str; 14] = [
+const APPLIED: [&str; 17] = [
     "labels",
     "token",
     "token_file",
+    "write.token",
+    "write.token_file",
+    "write.peers",
     "limits.max_samples",
     "limits.max_series",
     "limits.timeout",
@@ -59,6 +62,7 @@ impl Reloader {
         let mut last = lock(&self.last);
         let new = check::load(&self.file, &self.collectors).map_err(|error| crate::chain(&error))?;
         let token = new.load_token().map_err(|error| crate::chain(&error))?;
+        let write = new.load_write().map_err(|error| crate::chain(&error))?;
         check_exposure(
             self.started.listen,
             self.tls.is_some(),
@@ -76,6 +80,10 @@ impl Reloader {
         if live.token != token && !report.applied.iter().any(|key| key.starts_with("token")) {
             report.applied.push("token_file".to_owned());
         }
+        if live.write.token != write.token && !report.applied.iter().any(|key| key.starts_with("write.token"))
+        {
+            report.applied.push("write.token_file".to_owned());
+        }
         if let (Some(serving), Some(tls)) = (&self.tls, tls) {
             serving.reload_from_config(tls);
         }
@@ -84,6 +92,7 @@ impl Reloader {
         state.set_live(Live {
             labels: new.labels.clone(),
             token,
+            write,
             limits,
             ..(*live).clone()
         });
@@ -134,9 +143,11 @@ impl Config {
 
     /// Whether both have the same value for a key.
     fn same(&self, other: &Config, key: &str) -> bool {
-        if key == "token" {
-            // Both serialise as "<hidden>".
-            return self.token == other.token;
+        match key {
+            // Secrets serialise as "<hidden>".
+            "token" => return self.token == other.token,
+            "write.token" => return self.write.token == other.write.token,
+            _ => {}
         }
         let value = |config: &Config| {
             let mut value = toml::Value::try_from(config).ok()?;

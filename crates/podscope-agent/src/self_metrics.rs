@@ -87,6 +87,30 @@ impl SelfCollector {
         }
     }
 
+    fn events(state: &AgentState, row: &mut Row) {
+        let Some(store) = state.event_store() else { return };
+        let stats = store.stats();
+        row.set(&agent::EVENTS, &[], stats.events as f64);
+        row.set(&agent::EVENTS_BYTES, &[], stats.bytes_on_disk as f64);
+        let results = [
+            ("stored", stats.stored),
+            ("updated", stats.updated),
+            ("duplicate", stats.duplicates),
+        ];
+        for (result, total) in results {
+            row.set(&agent::EVENTS_TAKEN, &[("result", result)], total as f64);
+        }
+        for (source, dropped) in &stats.dropped {
+            row.set(&agent::EVENTS_DROPPED, &[("source", source)], *dropped as f64);
+        }
+        row.set(&agent::EVENTS_LOST_BYTES, &[], stats.unreadable_bytes as f64);
+        row.set(
+            &agent::EVENTS_WRITABLE,
+            &[],
+            f64::from(u8::from(stats.not_writing.is_none())),
+        );
+    }
+
     fn queries(state: &AgentState, row: &mut Row) {
         let totals = &state.queries().totals;
         let results = [
@@ -161,6 +185,7 @@ impl Collector for SelfCollector {
         row.set(&agent::BUILD_INFO, &[("version", crate::VERSION)], 1.0);
         Self::collectors(&state, row);
         Self::history(&state, row);
+        Self::events(&state, row);
         Self::queries(&state, row);
         if self.process { self.process(row) } else { Ok(()) }
     }

@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock, Weak};
 
 use podscope_history::History;
+use podscope_history::events::EventStore;
 use podscope_model::catalog::Job;
 use podscope_model::labels::Labels;
 use podscope_model::leaf::{GpuInfo, Limits, MetricInfo};
 
-use crate::config::{ByteSize, LimitsConfig, Period};
+use crate::config::{ByteSize, LimitsConfig, Period, WriteAccess};
 use crate::exposition::Exposition;
 use crate::identity::Identity;
 use crate::labelled::node_labels;
@@ -24,6 +25,8 @@ pub struct Live {
     /// Labels of this node, without `instance`.
     pub labels: BTreeMap<String, String>,
     pub token: Option<Secret>,
+    /// Who may write; nobody, where nothing is set.
+    pub write: WriteAccess,
     pub limits: LimitsConfig,
     /// How long and how much is kept, where it is known.
     pub retention: Option<Retention>,
@@ -44,6 +47,7 @@ impl Live {
         Self {
             labels,
             token: None,
+            write: WriteAccess::default(),
             limits: LimitsConfig::default(),
             retention: None,
             local_only: true,
@@ -71,6 +75,7 @@ pub struct AgentState {
     live: RwLock<Arc<Live>>,
     streams: RwLock<Arc<[Arc<Stream>]>>,
     queries: Queries,
+    events: RwLock<Option<Arc<EventStore>>>,
     reload: RwLock<Option<Reload>>,
     started_ms: i64,
 }
@@ -94,6 +99,7 @@ impl AgentState {
             live: RwLock::new(Arc::new(live)),
             streams: RwLock::new(Arc::new([])),
             queries,
+            events: RwLock::new(None),
             reload: RwLock::new(None),
             started_ms: now_ms(),
         })
@@ -143,6 +149,15 @@ impl AgentState {
 
     pub fn set_live(&self, live: Live) {
         *self.live.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(live);
+    }
+
+    /// Where this agent keeps events; none where nobody gave it a store.
+    pub fn event_store(&self) -> Option<Arc<EventStore>> {
+        self.events.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub fn set_event_store(&self, store: Arc<EventStore>) {
+        *self.events.write().unwrap_or_else(PoisonError::into_inner) = Some(store);
     }
 
     /// What `SIGHUP` and `POST /-/reload` do.

@@ -2,6 +2,7 @@
 
 mod convert;
 mod demo;
+mod event;
 mod grafana;
 mod history;
 mod json_spans;
@@ -44,6 +45,11 @@ enum Command {
     History {
         #[command(subcommand)]
         action: history::HistoryAction,
+    },
+    /// Tells agents what happened, and asks them.
+    Event {
+        #[command(subcommand)]
+        action: event::EventCommand,
     },
     /// Works on dashboards.
     Dashboards {
@@ -109,6 +115,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<bool> {
         Command::Usage(arguments) => usage::run(&arguments, &mut out).await,
         Command::Rules { action } => rules::run(&action, &mut out).await,
         Command::History { action } => history::run(&action, &mut out),
+        Command::Event { action } => event::run(action, &mut out, &mut err).await,
         Command::Preview(arguments) => preview::run(arguments).await.map(|()| true),
         Command::Dashboards {
             action:

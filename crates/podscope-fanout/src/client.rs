@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use http::{Method, StatusCode};
+use podscope_model::event::{EventAnswer, EventQuery};
 use podscope_model::leaf::{
     AgentApi, ApiError, ApiErrorKind, LeafAnswer, LeafQuery, NodeInfo, SeriesAnswer, SeriesQuery,
 };
@@ -68,6 +69,44 @@ impl HttpAgent {
             ))
         })?;
         self.send(Method::POST, path, Some(body.into()), accept).await
+    }
+
+    /// Writes something into the agent: events, samples. Its own words come back where it refuses.
+    ///
+    /// # Errors
+    /// What the agent says, or why it could not be reached.
+    pub async fn write(
+        &self,
+        path: &str,
+        content_type: &'static str,
+        body: Bytes,
+    ) -> Result<Bytes, ApiError> {
+        let mut url = self.base.clone();
+        url.set_path(&format!("{}{path}", self.base.path().trim_end_matches('/')));
+        let sent = self
+            .client
+            .post(url)
+            .header(CONTENT_TYPE, content_type)
+            .body(body)
+            .send()
+            .await;
+        let response = sent.map_err(|error| self.transport_failure(&error).error)?;
+        let status = response.status();
+        let body = self
+            .read(response, self.max_body_bytes)
+            .await
+            .map_err(|failure| failure.error)?;
+        if status.is_success() {
+            return Ok(body);
+        }
+        Err(match serde_json::from_slice::<ApiError>(&body) {
+            Ok(error) => ApiError::new(error.kind, self.without_token(error.message)),
+            Err(_) if status == StatusCode::TOO_MANY_REQUESTS => ApiError::new(
+                ApiErrorKind::Limit,
+                "takes no more of this source for the moment; send fewer, or raise `events.rate` in its configuration",
+            ),
+            Err(_) => self.status_failure(status, "", &body).error,
+        })
     }
 
     /// Sends a request and reads a successful answer of the accepted type.
@@ -241,6 +280,22 @@ impl Leaf for HttpAgent {
         Box::pin(async move { self.json(self.post("/v1/series", &query, JSON).await).await })
     }
 
+    fn events(&self, query: EventQuery) -> LeafFuture<'_, EventAnswer> {
+        Box::pin(async move {
+            let answer = self
+                .json(self.post("/v1/events/search", &query, JSON).await)
+                .await;
+            answer.map_err(|failure| match failure.error.message.contains("(404)") {
+                // It is there, but of an earlier version: no reason to stop asking it for series.
+                true => LeafFailure::answered(ApiError::new(
+                    ApiErrorKind::Unreachable,
+                    "keeps no events; is it an agent of this version?",
+                )),
+                false => failure,
+            })
+        })
+    }
+
     fn info(&self) -> LeafFuture<'_, NodeInfo> {
         Box::pin(async {
             self.json(self.send(Method::GET, "/v1/info", None, JSON).await)
@@ -258,6 +313,10 @@ impl AgentApi for HttpAgent {
         plain(Leaf::series(self, query).await)
     }
 
+    async fn events(&self, query: EventQuery) -> Result<EventAnswer, ApiError> {
+        plain(Leaf::events(self, query).await)
+    }
+
     async fn info(&self) -> Result<NodeInfo, ApiError> {
         plain(Leaf::info(self).await)
     }
@@ -267,6 +326,14 @@ fn plain<T>(answer: Result<Weighed<T>, LeafFailure>) -> Result<T, ApiError> {
     answer
         .map(|weighed| weighed.value)
         .map_err(|failure| failure.error)
+}
+
+/// A client of other HTTP servers with the fleet's settings: token as bearer, TLS, timeouts for connecting.
+///
+/// # Errors
+/// [`FleetError::Config`] naming the setting that cannot be used.
+pub fn http_client(config: &FleetConfig, https: bool) -> Result<reqwest::Client, FleetError> {
+    build_client(config, https)
 }
 
 /// One client (and pool) for all targets.

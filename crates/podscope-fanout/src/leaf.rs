@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 
+use podscope_model::event::{EventAnswer, EventQuery};
 use podscope_model::leaf::{
     AgentApi, ApiError, ApiErrorKind, LeafAnswer, LeafQuery, NodeInfo, SeriesAnswer, SeriesQuery,
 };
@@ -45,6 +46,11 @@ pub(crate) trait Leaf: Send + Sync {
     fn query(&self, query: LeafQuery) -> LeafFuture<'_, LeafAnswer>;
     fn series(&self, query: SeriesQuery) -> LeafFuture<'_, SeriesAnswer>;
     fn info(&self) -> LeafFuture<'_, NodeInfo>;
+
+    fn events(&self, query: EventQuery) -> LeafFuture<'_, EventAnswer> {
+        let _unused = query;
+        Box::pin(async { Err(LeafFailure::miss(ApiErrorKind::Unreachable, "has no events")) })
+    }
 }
 
 /// An agent in this process.
@@ -57,6 +63,10 @@ impl<A: AgentApi> Leaf for InProcess<A> {
 
     fn series(&self, query: SeriesQuery) -> LeafFuture<'_, SeriesAnswer> {
         Box::pin(async { weightless(self.0.series(query).await) })
+    }
+
+    fn events(&self, query: EventQuery) -> LeafFuture<'_, EventAnswer> {
+        Box::pin(async { weightless(self.0.events(query).await) })
     }
 
     fn info(&self) -> LeafFuture<'_, NodeInfo> {

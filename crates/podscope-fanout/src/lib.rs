@@ -18,6 +18,7 @@ mod coalesce;
 pub mod config;
 mod coverage;
 pub mod error;
+mod events;
 pub mod fleet;
 mod inventory;
 mod leaf;
@@ -32,4 +33,5 @@ pub use answer::{
 pub use client::HttpAgent;
 pub use config::{FleetConfig, Secret, TargetSpec, TlsConfig};
 pub use error::FleetError;
+pub use events::{EventsRequest, FleetEvents};
 pub use fleet::Fleet;

@@ -120,6 +120,7 @@ mod file_header;
 mod finish;
 #[doc(hidden)]
 pub mod fuzz_bodies;
+pub mod events;
 mod gather;
 mod group;
 mod head;

@@ -10,6 +10,7 @@ use std::future::Future;
 
 use serde::{Deserialize, Serialize};
 
+use crate::event::{EventAnswer, EventQuery};
 use crate::labels::Labels;
 use crate::matcher::Matcher;
 use crate::sample::{Grid, SeriesData, StepSeries};
@@ -292,6 +293,17 @@ pub trait AgentApi: Send + Sync {
 
     /// Lists label sets.
     fn series(&self, query: SeriesQuery) -> impl Future<Output = Result<SeriesAnswer, ApiError>> + Send;
+
+    /// The events that match. A leaf that keeps none answers none.
+    fn events(&self, query: EventQuery) -> impl Future<Output = Result<EventAnswer, ApiError>> + Send {
+        let _unused = query;
+        async {
+            Err(ApiError::new(
+                ApiErrorKind::BadData,
+                "this agent keeps no events; it is of an earlier version",
+            ))
+        }
+    }
 
     /// Who it is and what it has.
     fn info(&self) -> impl Future<Output = Result<NodeInfo, ApiError>> + Send;

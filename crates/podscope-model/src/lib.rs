@@ -9,11 +9,13 @@
 //! | [`batch`] | what a collector hands to the history: one row of a stream |
 //! | [`cells`] | samples of a minute or an hour summed up; which resolution serves a query |
 //! | [`source`] | the storage trait behind PromQL, with its budget |
+//! | [`event`] | what happened: events, their selector, and where collectors put them |
 //! | [`leaf`] | the agent API: request and answer of a leaf query, inventory, the [`leaf::AgentApi`] trait |
 
 pub mod batch;
 pub mod catalog;
 pub mod cells;
+pub mod event;
 pub mod labels;
 pub mod leaf;
 pub mod matcher;

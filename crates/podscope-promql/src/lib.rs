@@ -25,6 +25,7 @@ pub mod openmetrics;
 mod partial;
 mod plan;
 mod print;
+mod reach;
 mod scan;
 mod token;
 
@@ -99,6 +100,11 @@ impl Parsed {
 
     pub fn value_type(&self) -> ValueType {
         self.expr.value_type()
+    }
+
+    /// Whether it is one instant selector without modifiers' help: `{job="node"}`.
+    pub fn is_selector(&self) -> bool {
+        matches!(*self.expr, ast::Expr::Selector(_))
     }
 
     /// The matchers of every selector in the expression, the metric name included.

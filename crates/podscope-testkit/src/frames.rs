@@ -55,6 +55,7 @@ pub enum Cell {
     Integer(i64),
     Text(String),
     Bool(bool),
+    Json(Value),
 }
 
 impl DecodedFrame {
@@ -141,6 +142,7 @@ fn fields_of(schema: &Schema) -> Result<Vec<DecodedField>, FrameError> {
                 DataType::Int64 => ("number", "int64"),
                 DataType::Utf8 => ("string", "string"),
                 DataType::Boolean => ("boolean", "bool"),
+                DataType::Binary => ("other", "json.RawMessage"),
                 other => {
                     return Err(FrameError::Kind {
                         field: field.name().clone(),
@@ -187,6 +189,10 @@ fn cells(column: &ArrayRef, name: &str) -> Result<Vec<Cell>, FrameError> {
         DataType::Boolean => {
             let column = column.as_boolean();
             of(&|at| Cell::Bool(column.value(at)))
+        }
+        DataType::Binary => {
+            let column = column.as_binary::<i32>();
+            of(&|at| Cell::Json(serde_json::from_slice(column.value(at)).unwrap_or_default()))
         }
         other => {
             return Err(FrameError::Kind {
@@ -285,6 +291,7 @@ fn column_json(field: &DecodedField) -> Column {
             Cell::Integer(number) => json!(number),
             Cell::Text(text) => json!(text),
             Cell::Bool(flag) => json!(flag),
+            Cell::Json(value) => value.clone(),
         })
         .collect();
     let mut entities = Map::new();

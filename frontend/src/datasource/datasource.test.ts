@@ -187,6 +187,37 @@ describe('an annotation of a Prometheus dashboard', () => {
   });
 });
 
+describe('a query for events', () => {
+  const events: FleetQuery = { refId: 'A', queryType: 'events', expr: '{instance=~"$node"} |= "$who"', format: 'logs' };
+
+  it('has its variables replaced and no ad-hoc filter of series', () => {
+    const filters = [{ key: 'job', operator: '=', value: 'node' }];
+    expect(datasource().applyTemplateVariables(events, {}, filters)).toEqual({
+      ...events,
+      expr: '{instance=~"(gpu-01\\\\.a|gpu-02)"} |= "a\\"b"',
+    });
+  });
+
+  it('runs without a selector too, and is what a new annotation asks', () => {
+    const ds = datasource();
+    expect(ds.filterQuery({ ...events, expr: '' })).toBe(true);
+    expect(ds.filterQuery({ ...events, hide: true })).toBe(false);
+    expect(ds.annotations.getDefaultQuery?.()).toEqual({
+      queryType: 'events',
+      expr: '{kind=~"incident|change|alarm"}',
+      format: 'annotations',
+    });
+  });
+
+  it('is left alone by filters for series', () => {
+    const ds = datasource();
+    const options = { key: 'job', value: 'node' };
+    expect(ds.toggleQueryFilter(events, { type: 'FILTER_FOR', options })).toBe(events);
+    expect(ds.modifyQuery(events, { type: 'ADD_FILTER', options })).toBe(events);
+    expect(ds.queryHasFilter(events, options)).toBe(false);
+  });
+});
+
 describe('a query variable', () => {
   async function valuesOf(query: unknown, answers: Record<string, unknown>) {
     const ds = datasource();

@@ -22,6 +22,7 @@ import { type Observable, map } from 'rxjs';
 
 import { finish } from './answer';
 import { FleetClient } from './client';
+import { NEW_EVENTS, isEvents } from './events';
 import { importQueries } from './importQueries';
 import { type Matcher, addMatchers, hasMatcher, matcherOf, removeMatchers, writeMatcher } from './matchers';
 import { type Formatter, interpolate } from './templating';
@@ -29,7 +30,10 @@ import { AUTO_LEGEND, type FleetOptions, type FleetQuery } from './types';
 import { FleetVariableSupport } from './variables';
 
 export class FleetDataSource extends DataSourceWithBackend<FleetQuery, FleetOptions> {
-  override annotations: AnnotationSupport<FleetQuery> = { prepareAnnotation };
+  override annotations: AnnotationSupport<FleetQuery> = {
+    prepareAnnotation,
+    getDefaultQuery: () => ({ ...NEW_EVENTS, format: 'annotations' }),
+  };
 
   override variables: FleetVariableSupport;
 
@@ -65,7 +69,8 @@ export class FleetDataSource extends DataSourceWithBackend<FleetQuery, FleetOpti
   }
 
   override filterQuery(query: FleetQuery): boolean {
-    return query.hide !== true && typeof query.expr === 'string' && query.expr.trim() !== '';
+    // No selector means every event.
+    return query.hide !== true && (isEvents(query) || (typeof query.expr === 'string' && query.expr.trim() !== ''));
   }
 
   override query(request: DataQueryRequest<FleetQuery>): Observable<DataQueryResponse> {
@@ -79,6 +84,10 @@ export class FleetDataSource extends DataSourceWithBackend<FleetQuery, FleetOpti
     scopedVars: ScopedVars,
     filters: AdHocVariableFilter[] = []
   ): FleetQuery {
+    if (isEvents(query)) {
+      // Ad-hoc filters are about series: an event has other labels, and would vanish.
+      return { ...query, expr: this.interpolate(query.expr, scopedVars) };
+    }
     const applied: FleetQuery = {
       ...query,
       expr: addMatchers(this.interpolate(query.expr, scopedVars), this.matchers(filters, scopedVars)),
@@ -135,7 +144,7 @@ export class FleetDataSource extends DataSourceWithBackend<FleetQuery, FleetOpti
   /** Explore's "filter for value" and "filter out value". */
   override modifyQuery(query: FleetQuery, action: QueryFixAction): FleetQuery {
     const { key = '', value = '' } = action.options ?? {};
-    if (key === '' || (action.type !== 'ADD_FILTER' && action.type !== 'ADD_FILTER_OUT')) {
+    if (isEvents(query) || key === '' || (action.type !== 'ADD_FILTER' && action.type !== 'ADD_FILTER_OUT')) {
       return query;
     }
     const operator = action.type === 'ADD_FILTER' ? '=' : '!=';
@@ -143,6 +152,9 @@ export class FleetDataSource extends DataSourceWithBackend<FleetQuery, FleetOpti
   }
 
   toggleQueryFilter(query: FleetQuery, { type, options }: ToggleFilterAction): FleetQuery {
+    if (isEvents(query)) {
+      return query;
+    }
     const { key: label = '', value = '' } = options;
     const wanted: Matcher = { label, operator: type === 'FILTER_FOR' ? '=' : '!=', value };
     const opposite: Matcher = { label, operator: type === 'FILTER_FOR' ? '!=' : '=', value };
@@ -152,7 +164,7 @@ export class FleetDataSource extends DataSourceWithBackend<FleetQuery, FleetOpti
   }
 
   queryHasFilter(query: FleetQuery, { key: label = '', value = '' }: QueryFilterOptions): boolean {
-    return hasMatcher(query.expr, { label, operator: '=', value });
+    return !isEvents(query) && hasMatcher(query.expr, { label, operator: '=', value });
   }
 
   private matchers(filters: AdHocVariableFilter[], scopedVars: ScopedVars): Matcher[] {

@@ -28,6 +28,14 @@ export function urlProblem(text: string): string | undefined {
   return undefined;
 }
 
+/** What is wrong with a store's name; `others` are those before it. */
+export function storeNameProblem(name: string, others: readonly { name: string }[]): string | undefined {
+  if (!/^[A-Za-z0-9_-]+$/.test(name)) {
+    return 'A store is named with letters, digits, - and _';
+  }
+  return others.some((other) => other.name === name) ? `There is another store named ${name}` : undefined;
+}
+
 /** Reads `cluster=a, rack="b 1"`; commas and quotes inside quotes are the value's own. */
 export function parseLabels(text: string): { labels: Record<string, string> } | { problem: string } {
   const labels: Record<string, string> = {};

@@ -6,6 +6,9 @@ export const APP_ID = 'podscope-warroom-app';
 
 export type Format = 'time_series' | 'table' | 'heatmap';
 
+/** The forms events come in. */
+export type EventsFormat = 'annotations' | 'table' | 'logs';
+
 /** `__auto`: Grafana shows the labels that differ. Empty: the whole series. Else a text with `{{label}}`. */
 export const AUTO_LEGEND = '__auto';
 
@@ -14,11 +17,14 @@ export const AUTO_LEGEND = '__auto';
  * datasource; its other fields (`editorMode`, `exemplar`, ...) are kept and ignored.
  */
 export interface FleetQuery extends DataQuery {
-  queryType?: 'promql';
+  queryType?: 'promql' | 'events';
+  /** PromQL; for events a selector with line filters, such as `{kind="change"} |= "prefetch"`. */
   expr: string;
   range?: boolean;
   instant?: boolean;
-  format?: Format;
+  format?: Format | EventsFormat;
+  /** Events an answer may hold. */
+  limit?: number;
   legendFormat?: string;
   /** The smallest step, as a duration. */
   interval?: string;
@@ -37,9 +43,26 @@ export interface Target {
 }
 
 export type ScopeBy = 'login' | 'email' | 'emailName';
+/** A Prometheus-compatible server beside the agents. */
+export interface StoreOptions {
+  /** In notices and errors, and in the keys of its secrets. */
+  name: string;
+  url: string;
+  /** Selectors it serves before anybody else is considered; empty: what neither catalog nor agents know. */
+  match?: string[];
+  /** Steps that look further back than this are asked of it. */
+  longTermAfter?: string;
+  /** Labels it adds to every series, taken off again. */
+  dropLabels?: string[];
+  basicAuthUser?: string;
+  tenant?: string;
+  timeoutMs?: number;
+  tlsSkipVerify?: boolean;
+}
 
 export interface FleetOptions extends DataSourceJsonData {
   targets?: Target[];
+  stores?: StoreOptions[];
   /** Targets as text, one URL a line: what provisioning files may use. */
   urls?: string;
   timeoutMs?: number;
@@ -69,6 +92,8 @@ export interface FleetSecrets {
   tlsCACert?: string;
   tlsClientCert?: string;
   tlsClientKey?: string;
+  /** `storeToken_<name>` and `storePassword_<name>` of each store. */
+  [store: `storeToken_${string}` | `storePassword_${string}`]: string | undefined;
 }
 
 /** What the backend takes when a setting is absent. */

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use toml::de::{DeTable, DeValue};
 
 use super::rules::{TOKEN_REMEDY, weak_token};
-use super::{Config, SECTIONS, Section};
+use super::{Config, SECTIONS, Section, WriteAccess};
 use crate::secret::Secret;
 
 /// Why a configuration cannot be used.
@@ -185,22 +185,37 @@ impl Config {
     /// # Errors
     /// A file that cannot be read, or a token too short to be one.
     pub fn load_token(&self) -> Result<Option<Secret>, ConfigError> {
-        let Some(path) = &self.token_file else {
-            return Ok(self.token.clone());
-        };
-        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::File {
+        token_of(self.token.as_ref(), self.token_file.as_deref())
+    }
+
+    /// Who may write, with the token read.
+    ///
+    /// # Errors
+    /// As [`Config::load_token`].
+    pub fn load_write(&self) -> Result<WriteAccess, ConfigError> {
+        Ok(WriteAccess {
+            token: token_of(self.write.token.as_ref(), self.write.token_file.as_deref())?,
+            peers: self.write.peers.clone(),
+        })
+    }
+}
+
+fn token_of(token: Option<&Secret>, file: Option<&Path>) -> Result<Option<Secret>, ConfigError> {
+    let Some(path) = file else {
+        return Ok(token.cloned());
+    };
+    let text = std::fs::read_to_string(path).map_err(|source| ConfigError::File {
+        what: "token file",
+        path: path.to_owned(),
+        source,
+    })?;
+    let token = Secret::new(text.lines().next().unwrap_or_default().trim());
+    match weak_token(&token) {
+        Some(reason) => Err(ConfigError::Content {
             what: "token file",
-            path: path.clone(),
-            source,
-        })?;
-        let token = Secret::new(text.lines().next().unwrap_or_default().trim());
-        match weak_token(&token) {
-            Some(reason) => Err(ConfigError::Content {
-                what: "token file",
-                path: path.clone(),
-                reason: format!("{reason}; {TOKEN_REMEDY}"),
-            }),
-            None => Ok(Some(token)),
-        }
+            path: path.to_owned(),
+            reason: format!("{reason}; {TOKEN_REMEDY}"),
+        }),
+        None => Ok(Some(token)),
     }
 }

@@ -8,6 +8,7 @@ pub mod reference;
 mod rules;
 mod section;
 mod values;
+mod write;
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -17,6 +18,7 @@ use podscope_collect::{HostConfig, Pattern};
 
 pub use section::{Key, Section};
 pub use values::{BadValue, ByteSize, Period};
+pub use write::{EventsConfig, Peer, WriteAccess, WriteConfig};
 
 use crate::secret::Secret;
 use section::section;
@@ -55,6 +57,10 @@ section! {
         tls: TlsConfig;
         /// See [`LimitsConfig`].
         limits: LimitsConfig;
+        /// See [`EventsConfig`].
+        events: EventsConfig;
+        /// See [`WriteConfig`].
+        write: WriteConfig;
     }
 }
 
@@ -155,13 +161,15 @@ section! {
 }
 
 /// The root, then each table of the file.
-pub const SECTIONS: [Section; 6] = [
+pub const SECTIONS: [Section; 8] = [
     Config::SECTION,
     HistoryConfig::SECTION,
     CollectorsConfig::SECTION,
     GpuConfig::SECTION,
     TlsConfig::SECTION,
     LimitsConfig::SECTION,
+    EventsConfig::SECTION,
+    WriteConfig::SECTION,
 ];
 
 impl LimitsConfig {

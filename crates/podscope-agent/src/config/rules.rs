@@ -133,6 +133,17 @@ impl Config {
         if let Some(reason) = self.token.as_ref().and_then(weak_token) {
             return Err(Fault::new(&["token"], reason, TOKEN_REMEDY));
         }
+        let write = &self.write;
+        if write.token.is_some() && write.token_file.is_some() {
+            return Err(Fault::new(
+                &["write", "token"],
+                "stands beside `token_file`",
+                "keep one of the two",
+            ));
+        }
+        if let Some(reason) = write.token.as_ref().and_then(weak_token) {
+            return Err(Fault::new(&["write", "token"], reason, TOKEN_REMEDY));
+        }
         let tls = &self.tls;
         match (&tls.cert_file, &tls.key_file) {
             (Some(_), None) => Err(Fault::new(
@@ -186,6 +197,30 @@ impl Config {
                 "is under a minute",
                 "keep at least \"1m\"",
             ));
+        }
+        let events = &self.events;
+        if events.max_age.0.as_secs() < 60 {
+            return Err(Fault::new(
+                &["events", "max_age"],
+                "is under a minute",
+                "keep at least \"1m\"",
+            ));
+        }
+        if events.max_bytes.0 < 1_000_000 {
+            return Err(Fault::new(
+                &["events", "max_bytes"],
+                "is under a megabyte",
+                "allow at least \"1MB\"",
+            ));
+        }
+        for (key, value) in [("rate", events.rate), ("burst", events.burst)] {
+            if value == 0 {
+                return Err(Fault::new(
+                    &["events", key],
+                    "is 0",
+                    "no event would ever be taken; use a positive number",
+                ));
+            }
         }
         let sizes = [
             ("max_bytes", self.history.max_bytes),

@@ -3,26 +3,32 @@
 //! An agent on loopback without a token trusts every local process, but not every web page open on the machine: a page
 //! can make its own name resolve to 127.0.0.1 (DNS rebinding), or post to a loopback address. Both show in the headers.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
+use axum::extract::{ConnectInfo, Request, State};
 use axum::http::header::{AUTHORIZATION, HOST, ORIGIN, WWW_AUTHENTICATE};
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use podscope_model::leaf::{ApiError, ApiErrorKind};
 
 use super::answer::api_error;
-use crate::state::AgentState;
+use crate::state::{AgentState, Live};
 
 /// The one path that needs no token: it says nothing but "alive".
 pub(super) const OPEN_PATH: &str = "/-/healthy";
+
+/// What these take changes what the agent tells others: they need the right to write (rule 13 of the design).
+const WRITE_PATHS: [&str; 2] = ["/v1/events", "/v1/events/alertmanager"];
 
 pub(super) async fn guard(State(state): State<Arc<AgentState>>, request: Request, next: Next) -> Response {
     let live = state.live();
     let checked = match &live.token {
         _ if request.uri().path() == OPEN_PATH => Ok(()),
+        _ if request.method() == Method::POST && WRITE_PATHS.contains(&request.uri().path()) => {
+            authorize_write(&request, &live)
+        }
         Some(token) => authorize(request.headers(), token),
         None if live.local_only => check_names(&request),
         None => Ok(()),
@@ -33,13 +39,50 @@ pub(super) async fn guard(State(state): State<Arc<AgentState>>, request: Request
     }
 }
 
+/// The text of an `Authorization: Bearer` header.
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let offered = headers.get(AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, text) = offered.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| text.trim())
+}
+
+/// A writer shows the write token, or comes from an address that may write without one.
+fn authorize_write(request: &Request, live: &Live) -> Result<(), Box<Response>> {
+    let write = &live.write;
+    let bearer = bearer(request.headers());
+    if let (Some(token), Some(bearer)) = (&write.token, bearer)
+        && token.matches(bearer)
+    {
+        return Ok(());
+    }
+    let address = request.extensions().get::<ConnectInfo<SocketAddr>>();
+    if address.is_some_and(|ConnectInfo(address)| write.allows(address.ip())) {
+        // A web page open on such a machine is not that machine.
+        return match live.local_only {
+            true => check_names(request),
+            false => Ok(()),
+        };
+    }
+    let (status, message) = match (write.is_closed(), bearer) {
+        (true, _) => (
+            StatusCode::FORBIDDEN,
+            "this agent takes nothing from outside: set `write.token_file` or `write.peers` in its configuration",
+        ),
+        (false, Some(_)) => (
+            StatusCode::UNAUTHORIZED,
+            "wrong token for writing: use the one of `write.token_file`; the token for reading does not do",
+        ),
+        (false, None) => (
+            StatusCode::UNAUTHORIZED,
+            "writing needs the write token as `Authorization: Bearer TOKEN`, or an address listed in `write.peers`",
+        ),
+    };
+    let error = ApiError::new(ApiErrorKind::Unauthorized, message);
+    Err(Box::new((status, axum::Json(error)).into_response()))
+}
+
 fn authorize(headers: &HeaderMap, token: &crate::secret::Secret) -> Result<(), Box<Response>> {
-    let offered = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let bearer = offered.and_then(|value| {
-        let (scheme, text) = value.split_once(' ')?;
-        scheme.eq_ignore_ascii_case("bearer").then(|| text.trim())
-    });
-    let message = match bearer {
+    let message = match bearer(headers) {
         Some(bearer) if token.matches(bearer) => return Ok(()),
         Some(_) => "wrong token: use the one this agent was started with (`token_file` in its configuration)",
         None => "this agent needs a token: send it as `Authorization: Bearer TOKEN`",

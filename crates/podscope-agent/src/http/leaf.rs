@@ -54,14 +54,14 @@ pub(super) async fn openapi() -> Response {
     ([(CONTENT_TYPE, "application/json")], OPENAPI).into_response()
 }
 
-fn json<T: serde::Serialize>(answer: Result<T, ApiError>) -> Response {
+pub(super) fn json<T: serde::Serialize>(answer: Result<T, ApiError>) -> Response {
     match answer {
         Ok(answer) => Json(answer).into_response(),
         Err(error) => api_error(error),
     }
 }
 
-fn bad_body(rejection: &JsonRejection) -> Response {
+pub(super) fn bad_body(rejection: &JsonRejection) -> Response {
     let text = rejection.body_text();
     let message = format!("the body is not what this path takes: {text}; see /v1/openapi.json");
     (

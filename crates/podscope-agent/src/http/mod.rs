@@ -2,6 +2,7 @@
 
 mod answer;
 mod control;
+mod events;
 mod guard;
 mod leaf;
 mod prometheus;
@@ -40,6 +41,14 @@ fn routes() -> Vec<Route> {
     vec![
         route("/v1/query", &["post"], post(leaf::query)),
         route("/v1/series", &["post"], post(leaf::series)),
+        route(
+            "/v1/events",
+            &["get", "post"],
+            get(events::list).post(events::add),
+        ),
+        route("/v1/events/search", &["post"], post(events::search)),
+        route("/v1/events/alertmanager", &["post"], post(events::alertmanager)),
+        route("/v1/events/{id}", &["get"], get(events::one)),
         route("/v1/info", &["get"], get(leaf::info)),
         route("/v1/openapi.json", &["get"], get(leaf::openapi)),
         route("/metrics", &["get"], get(control::metrics)),

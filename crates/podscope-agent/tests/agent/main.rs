@@ -2,6 +2,7 @@
 
 mod cluster;
 mod config;
+mod events;
 mod golden;
 mod http;
 mod kill;

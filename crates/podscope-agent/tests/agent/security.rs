@@ -365,6 +365,7 @@ async fn a_reload_takes_what_it_can_and_names_what_waits_for_a_restart() {
     let options = StartOptions {
         insecure: false,
         config_file: Some(file.clone()),
+        ..StartOptions::default()
     };
     let agent = Agent::start(config, options, Vec::new())
         .await

@@ -239,7 +239,7 @@ fn start_agent(arguments: &StartArguments, folder: &Path) -> anyhow::Result<Runn
     let config = folder.join("agent.toml");
     let address = SocketAddr::new(LOOPBACK, arguments.agent_port);
     let text = format!(
-        "listen = \"{address}\"\ndata_dir = {}\n",
+        "listen = \"{address}\"\ndata_dir = {}\n[write]\npeers = [\"127.0.0.1\"]\n",
         toml::Value::from(data.display().to_string())
     );
     fs::write(&config, text).with_context(|| format!("writing {}", config.display()))?;

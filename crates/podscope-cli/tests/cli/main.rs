@@ -4,5 +4,6 @@ mod command;
 mod data_file;
 mod demo;
 mod history;
+mod events;
 mod prometheus;
 mod rules;

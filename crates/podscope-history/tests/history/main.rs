@@ -1,6 +1,7 @@
 //! The history as a whole, through its public interface.
 
 mod damage;
+mod events;
 mod faults;
 mod format;
 mod fuzz;

@@ -154,6 +154,33 @@ describe('the settings page', () => {
     expect(screen.getByRole('button', { name: 'Add node' })).toBeDisabled();
     expect(screen.getByLabelText('Bearer token')).toBeDisabled();
   });
+
+  it('stores Prometheus-compatible servers with what they serve and their secrets', async () => {
+    const settings = page();
+    await userEvent.click(screen.getByRole('button', { name: 'Add store' }));
+    type('URL of store 1', 'prometheus:9090');
+    expect(screen.getByText(/The scheme is missing/)).toBeInTheDocument();
+    type('URL of store 1', 'http://prometheus:9090');
+    type('Selectors of store 1', '{job="kubelet"}\nkube_pod_info');
+    type('Long term after of store 1', '30d');
+    type('Labels taken off of store 1', 'prometheus, replica');
+    type('Token of store 1', 'secret');
+    expect(settings().jsonData.stores).toEqual([
+      {
+        name: 'prometheus',
+        url: 'http://prometheus:9090',
+        match: ['{job="kubelet"}', 'kube_pod_info'],
+        longTermAfter: '30d',
+        dropLabels: ['prometheus', 'replica'],
+      },
+    ]);
+    expect(settings().secureJsonData).toEqual({ storeToken_prometheus: 'secret' });
+    await userEvent.click(screen.getByRole('button', { name: 'Add store' }));
+    type('Name of store 2', 'prometheus');
+    expect(screen.getByText('There is another store named prometheus')).toBeInTheDocument();
+    await userEvent.click(screen.getByRole('button', { name: 'Remove store 2' }));
+    expect(settings().jsonData.stores).toHaveLength(1);
+  });
 });
 
 describe('who sees what', () => {

@@ -7,6 +7,7 @@ import { type FleetOptions, type FleetSecrets } from '../types';
 import { Access } from './Access';
 import { LimitsFields } from './LimitsFields';
 import { Section } from './Section';
+import { StoresFields } from './StoresFields';
 import { TargetsTable } from './TargetsTable';
 import { Visibility } from './Visibility';
 
@@ -83,6 +84,23 @@ export function ConfigEditor({ options, onOptionsChange }: Props) {
         description="Decided in the backend by the person's role and name, for panels, variables and lists alike. Alert rules see everything."
       >
         <Visibility options={jsonData} disabled={readOnly} onChange={change} />
+      </Section>
+      <Section
+        title="Stores"
+        description={
+          'Prometheus-compatible servers beside the agents: series of other exporters, and the past before what the nodes ' +
+          'keep. One expression reads one source, never two at once.'
+        }
+      >
+        <StoresFields
+          stores={jsonData.stores ?? []}
+          secrets={secureJsonData}
+          stored={secureJsonFields}
+          disabled={readOnly}
+          onChange={change}
+          onSecret={secret}
+          onReset={reset}
+        />
       </Section>
       <Section title="Limits" description="Empty fields take the defaults they show.">
         <LimitsFields options={jsonData} disabled={readOnly} onChange={change} />

@@ -122,6 +122,43 @@ describe('the query editor', () => {
   });
 });
 
+describe('the editor of events', () => {
+  const changes: FleetQuery = { refId: 'A', queryType: 'events', expr: '{kind="change"}', format: 'table' };
+
+  it('is reached and left by the switch', async () => {
+    const { changes: stored, run } = editor(up);
+    await userEvent.click(screen.getByLabelText('Events'));
+    expect(stored.at(-1)).toEqual({
+      refId: 'A',
+      queryType: 'events',
+      expr: '{kind=~"incident|change|alarm"}',
+      format: 'table',
+    });
+    expect(run).toHaveBeenCalledTimes(1);
+    expect(screen.getByLabelText('Event selector')).toHaveValue('{kind=~"incident|change|alarm"}');
+    await userEvent.click(screen.getByLabelText('PromQL'));
+    expect(stored.at(-1)?.queryType).toBeUndefined();
+    expect(await screen.findByText('run')).toBeInTheDocument();
+  });
+
+  it('takes a selector when it is one, and says when it is none', () => {
+    const { changes: stored, run } = editor(changes);
+    const field = screen.getByLabelText('Event selector');
+    fireEvent.change(field, { target: { value: '{kind="change"} |= prefetch' } });
+    fireEvent.blur(field);
+    expect(screen.getByText(/label matchers in braces/)).toBeInTheDocument();
+    expect(stored).toEqual([]);
+    fireEvent.change(field, { target: { value: '{kind="change"} |= "prefetch"' } });
+    fireEvent.keyDown(field, { key: 'Enter' });
+    expect(stored).toEqual([{ ...changes, expr: '{kind="change"} |= "prefetch"' }]);
+    const limit = screen.getByLabelText('Limit');
+    fireEvent.change(limit, { target: { value: '50' } });
+    fireEvent.blur(limit);
+    expect(stored.at(-1)?.limit).toBe(50);
+    expect(run).toHaveBeenCalledTimes(2);
+  });
+});
+
 describe('the options of a query', () => {
   it('read the flags of Prometheus panels', () => {
     expect(kindOf({})).toBe('range');

@@ -1,17 +1,53 @@
 /** The query editor of panels, Explore, alert rules and annotations. */
-import { type QueryEditorProps } from '@grafana/data';
-import { FieldValidationMessage, Icon, LoadingPlaceholder, Stack, Text } from '@grafana/ui';
+import { CoreApp, type QueryEditorProps } from '@grafana/data';
+import { FieldValidationMessage, Icon, LoadingPlaceholder, RadioButtonGroup, Stack, Text } from '@grafana/ui';
 import { Suspense, lazy, useState } from 'react';
 
 import { type FleetDataSource } from '../datasource';
+import { MODES, modeOf, switchMode } from '../events';
 import { type FleetOptions, type FleetQuery } from '../types';
+import { EventsFields } from './EventsFields';
 import { QueryOptions } from './QueryOptions';
 
 const PromqlField = lazy(() => import('./PromqlField'));
 
 export type Props = QueryEditorProps<FleetDataSource, FleetQuery, FleetOptions>;
 
-export function QueryEditor({ datasource, query, range, onChange, onRunQuery }: Props) {
+export function QueryEditor(props: Props) {
+  const { query, app, onChange, onRunQuery } = props;
+  const mode = modeOf(query);
+  // An alert rule needs numbers.
+  const choice = app !== CoreApp.UnifiedAlerting && app !== CoreApp.CloudAlerting;
+  return (
+    <Stack direction="column" gap={0.5}>
+      {choice && (
+        <RadioButtonGroup
+          size="sm"
+          options={MODES}
+          value={mode}
+          onChange={(next) => {
+            onChange(switchMode(query, next, app));
+            onRunQuery();
+          }}
+        />
+      )}
+      {mode === 'events' ? (
+        <EventsFields
+          query={query}
+          onChange={(patch) => {
+            onChange({ ...query, ...patch });
+            onRunQuery();
+          }}
+          onRun={onRunQuery}
+        />
+      ) : (
+        <PromqlFields {...props} />
+      )}
+    </Stack>
+  );
+}
+
+function PromqlFields({ datasource, query, range, onChange, onRunQuery }: Props) {
   const [problem, setProblem] = useState<string>();
   const [noCompletion, setNoCompletion] = useState<string>();
   // A query just added to a panel has no expression at all.

@@ -1,10 +1,11 @@
 /** The options of a query, folded to one line until asked for. */
 import { css } from '@emotion/css';
 import { type GrafanaTheme2 } from '@grafana/data';
-import { Combobox, Icon, InlineField, Input, RadioButtonGroup, Stack, useStyles2 } from '@grafana/ui';
+import { Combobox, Icon, InlineField, RadioButtonGroup, Stack, useStyles2 } from '@grafana/ui';
 import { useId, useState } from 'react';
 
-import { AUTO_LEGEND, type FleetQuery } from '../types';
+import { AUTO_LEGEND, type FleetQuery, type Format } from '../types';
+import { CommitInput } from './CommitInput';
 import {
   FORMATS,
   KINDS,
@@ -79,7 +80,7 @@ export function QueryOptions({ query, onChange }: Props) {
                 id={`${id}-format`}
                 width={18}
                 options={FORMATS}
-                value={query.format ?? 'time_series'}
+                value={(query.format ?? 'time_series') as Format}
                 onChange={({ value }) => {
                   onChange({ format: value });
                 }}
@@ -120,51 +121,6 @@ export function QueryOptions({ query, onChange }: Props) {
         </div>
       )}
     </div>
-  );
-}
-
-interface CommitInputProps {
-  label: string;
-  tooltip: string;
-  width: number;
-  value: string;
-  placeholder?: string;
-  problem?: (text: string) => string | undefined;
-  onCommit: (text: string) => void;
-}
-
-/** A field whose text counts when it is left or Enter is pressed, and only when nothing is wrong with it. */
-function CommitInput({ label, tooltip, width, value, placeholder, problem, onCommit }: CommitInputProps) {
-  const id = useId();
-  const [draft, setDraft] = useState<string>();
-  const text = draft ?? value;
-  const wrong = problem?.(text);
-  const commit = () => {
-    if (wrong === undefined) {
-      setDraft(undefined);
-      if (text.trim() !== value) {
-        onCommit(text.trim());
-      }
-    }
-  };
-  return (
-    <InlineField label={label} tooltip={tooltip} invalid={wrong !== undefined} error={wrong}>
-      <Input
-        id={id}
-        width={width}
-        value={text}
-        placeholder={placeholder}
-        onChange={({ currentTarget }) => {
-          setDraft(currentTarget.value);
-        }}
-        onBlur={commit}
-        onKeyDown={({ key }) => {
-          if (key === 'Enter') {
-            commit();
-          }
-        }}
-      />
-    </InlineField>
   );
 }
 

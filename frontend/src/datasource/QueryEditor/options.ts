@@ -46,7 +46,7 @@ export function summary(query: FleetQuery): string[] {
   const legend = legendOf(query);
   return [
     `Legend: ${legend === 'custom' ? (query.legendFormat ?? '') : labelOf(LEGENDS, legend)}`,
-    `Format: ${labelOf(FORMATS, query.format ?? 'time_series')}`,
+    `Format: ${labelOf<string>(FORMATS, query.format ?? 'time_series')}`,
     `Step: ${(query.interval ?? '') || 'auto'}`,
     `Type: ${labelOf(KINDS, kindOf(query))}`,
     ...(query.maxCells === undefined ? [] : [`Values: ${query.maxCells === 0 ? 'no limit' : query.maxCells}`]),
