@@ -72,7 +72,9 @@ pub async fn query(instance: &Arc<Instance>, query: FleetQuery) -> Result<FleetA
     match route::served_by(instance, &parsed).await? {
         Served::Store(at) => {
             refuse_scope(&query, &sources.stores[at])?;
-            let outcome = sources.stores[at].query(&query.expr, query.grid, &parsed).await?;
+            let outcome = sources.stores[at]
+                .query(&query.expr, query.grid, query.lookback_ms, &parsed)
+                .await?;
             Ok(of_store(outcome))
         }
         Served::Agents => agents_and_past(instance, query, &parsed).await,
@@ -120,7 +122,7 @@ async fn agents_and_past(
     refuse_scope(&query, store)?;
     let grid = query.grid;
     if from_store == grid.len() {
-        let mut outcome = store.query(&query.expr, grid, parsed).await?;
+        let mut outcome = store.query(&query.expr, grid, query.lookback_ms, parsed).await?;
         outcome.annotations.push(notice("all values come"));
         return Ok(of_store(outcome));
     }
@@ -134,7 +136,7 @@ async fn agents_and_past(
             ..grid
         },
     );
-    let expr = query.expr.clone();
+    let (expr, lookback_ms) = (query.expr.clone(), query.lookback_ms);
     let recent = async {
         instance
             .fleet
@@ -142,7 +144,7 @@ async fn agents_and_past(
             .await
             .map_err(QueryError::from)
     };
-    let (past, mut answer) = tokio::try_join!(store.query(&expr, old, parsed), recent)?;
+    let (past, mut answer) = tokio::try_join!(store.query(&expr, old, lookback_ms, parsed), recent)?;
     answer.outcome = stitch::join(past, answer.outcome, old.len(), new.len())?;
     answer.outcome.annotations.push(notice("older values come"));
     Ok(answer)

@@ -194,7 +194,13 @@ impl Store {
     ///
     /// # Errors
     /// What the store says, or why it could not be asked.
-    pub async fn query(&self, expr: &str, grid: Grid, parsed: &Parsed) -> Result<Outcome, QueryError> {
+    pub async fn query(
+        &self,
+        expr: &str,
+        grid: Grid,
+        lookback_ms: i64,
+        parsed: &Parsed,
+    ) -> Result<Outcome, QueryError> {
         let seconds = |ms: i64| format!("{}.{:03}", ms.div_euclid(1000), ms.rem_euclid(1000));
         let timeout = format!("{}ms", self.settings.timeout.as_millis());
         let (path, mut form) = if grid.is_instant() {
@@ -209,6 +215,11 @@ impl Store {
         };
         form.push(("query", expr.to_owned()));
         form.push(("timeout", timeout));
+        // The same lookback on both sides of a seam: Prometheus's parameter, and VictoriaMetrics's.
+        form.push(("lookback_delta", seconds(lookback_ms)));
+        form.push(("max_lookback", format!("{lookback_ms}ms")));
+        // VictoriaMetrics moves the steps to fit its cache unless told not to.
+        form.push(("nocache", "1".to_owned()));
         let body = self.ask(path, &form).await?;
         let mut annotations: Vec<Annotation> = Vec::new();
         annotations.extend(

@@ -11,6 +11,7 @@ mod queries;
 mod resources;
 mod scope;
 mod simulated;
+mod stores;
 
 use std::collections::BTreeMap;
 

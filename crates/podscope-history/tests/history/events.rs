@@ -11,6 +11,7 @@ use std::time::Duration;
 use podscope_history::events::{EventOptions, EventSearch, EventStore, FoundEvents, Taken};
 use podscope_model::event::{Event, EventFilter, EventKind, Severity};
 use podscope_model::labels::Labels;
+use podscope_model::scope::Scope;
 use podscope_model::source::{Budget, Cancel, SourceError};
 
 use crate::support::faults::{Faults, FaultyIo};
@@ -42,6 +43,12 @@ fn line(n: i64) -> Event {
         })
         .text(format!("rank {} of job {}", n % 8, n % 3))
         .label("host", &format!("n{}", n % 4))
+}
+
+fn fill(store: &EventStore, count: i64) {
+    for n in 0..count {
+        store.add(line(n), n);
+    }
 }
 
 fn find(store: &EventStore, selector: &str, range: (i64, i64), limit: usize) -> FoundEvents {
@@ -235,7 +242,7 @@ fn no_operation_that_fails_costs_an_event() {
         let dir = scratch();
         let faults = Arc::new(Faults::default());
         let (store, _) = EventStore::open_with(options(dir.path()), Arc::new(FaultyIo(Arc::clone(&faults))));
-        (0..30).for_each(|n| drop(store.add(line(n), n)));
+        fill(&store, 30);
         store.maintain(30);
         faults.count()
     };
@@ -245,7 +252,7 @@ fn no_operation_that_fails_costs_an_event() {
         let faults = Arc::new(Faults::default());
         faults.fail_at.store(at, Ordering::SeqCst);
         let (store, _) = EventStore::open_with(options(dir.path()), Arc::new(FaultyIo(Arc::clone(&faults))));
-        (0..30).for_each(|n| drop(store.add(line(n), n)));
+        fill(&store, 30);
         store.maintain(30);
         assert_eq!(find(&store, "", ALL, 100).events.len(), 30, "operation {at}");
         drop(store);
@@ -291,10 +298,41 @@ fn a_power_cut_at_any_instant_costs_no_event_that_was_synced() {
 }
 
 #[test]
+fn somebody_who_sees_only_their_own_sees_no_event_of_others() {
+    let dir = scratch();
+    let store = open(&options(dir.path()));
+    store.add(
+        Event::new(EventKind::Job, "slurm", "hers", 1).label("user", "alice"),
+        1,
+    );
+    store.add(
+        Event::new(EventKind::Job, "slurm", "his", 2).label("user", "bob"),
+        2,
+    );
+    store.add(Event::new(EventKind::Change, "vms", "nobody's", 3), 3);
+    let filter = EventFilter::default();
+    let seen = |name: &str| {
+        let scope = Scope::only(name);
+        let search = EventSearch {
+            filter: &filter,
+            node: &Labels::empty(),
+            start_ms: 0,
+            end_ms: 10,
+            limit: 10,
+            stored_after_ms: None,
+            user: Some(&scope),
+        };
+        let found = store.search(&search, &Budget::unlimited()).expect("readable");
+        titles(&found).join(",")
+    };
+    assert_eq!((seen("alice").as_str(), seen("").as_str()), ("hers", ""));
+}
+
+#[test]
 fn a_search_nobody_waits_for_stops() {
     let dir = scratch();
     let store = open(&options(dir.path()));
-    (0..100).for_each(|n| drop(store.add(line(n), n)));
+    fill(&store, 100);
     let cancel = Cancel::default();
     cancel.cancel();
     let filter = EventFilter::default();
