@@ -25,6 +25,7 @@ use crate::http::router;
 use crate::identity::Identity;
 use crate::listen::{ListenError, bind, check_exposure};
 use crate::reload::{Reloader, install};
+use crate::remote_write::RemoteWrite;
 use crate::schedule::Schedule;
 use crate::self_metrics::{SELF, SelfCollector};
 use crate::state::{AgentState, Live, Retention};
@@ -94,7 +95,7 @@ impl Agent {
         let addr = listener.local_addr().map_err(StartError::Serve)?;
 
         let identity = Identity::of_config(&config);
-        let (history, events) = open_history(&config)?;
+        let (history, events, data_dir) = open_history(&config)?;
         let live = Live {
             labels: identity.labels,
             token,
@@ -128,7 +129,14 @@ impl Agent {
         let schedule =
             Schedule::start(drivers, history, config.collectors.deadline.0).map_err(StartError::Threads)?;
 
-        let event_keeper = match EventKeeper::start(events) {
+        let remote_write = match RemoteWrite::start(&config.remote_write, &state, &data_dir) {
+            Ok(remote_write) => remote_write,
+            Err(error) => {
+                schedule.stop();
+                return Err(error.into());
+            }
+        };
+        let event_keeper = match EventKeeper::start(events, Arc::clone(state.receiver())) {
             Ok(keeper) => keeper,
             Err(error) => {
                 schedule.stop();
@@ -168,6 +176,7 @@ impl Agent {
             handle,
             schedule,
             event_keeper,
+            remote_write,
             server,
         })
     }
@@ -223,7 +232,7 @@ pub fn known_collectors() -> Vec<&'static str> {
         .collect()
 }
 
-fn open_history(config: &Config) -> Result<(Arc<History>, Arc<EventStore>), StartError> {
+fn open_history(config: &Config) -> Result<(Arc<History>, Arc<EventStore>, PathBuf), StartError> {
     let root = rustix::process::geteuid().is_root();
     let dir = choose(config.data_dir.clone(), root, |name| std::env::var(name).ok())?;
     tracing::info!(path = %dir.path.display(), "history {}", dir.why);
@@ -243,6 +252,7 @@ fn open_history(config: &Config) -> Result<(Arc<History>, Arc<EventStore>), Star
         ..Options::new(&dir.path)
     };
     let events_dir = dir.path.join(EVENTS);
+    let data_dir = dir.path.clone();
     let (history, recovery) = History::open(options).map_err(|source| StartError::History {
         path: dir.path,
         source,
@@ -265,7 +275,7 @@ fn open_history(config: &Config) -> Result<(Arc<History>, Arc<EventStore>), Star
     } else {
         tracing::warn!("{recovery}");
     }
-    Ok((Arc::new(history), Arc::new(events)))
+    Ok((Arc::new(history), Arc::new(events), data_dir))
 }
 
 fn serve(
@@ -308,6 +318,7 @@ pub struct RunningAgent {
     handle: Handle<SocketAddr>,
     schedule: Schedule,
     event_keeper: EventKeeper,
+    remote_write: Option<RemoteWrite>,
     server: JoinHandle<std::io::Result<()>>,
 }
 
@@ -322,9 +333,13 @@ impl RunningAgent {
             handle,
             schedule,
             event_keeper,
+            remote_write,
             server,
             ..
         } = self;
+        if let Some(remote_write) = remote_write {
+            remote_write.stop();
+        }
         handle.graceful_shutdown(Some(DRAIN_TIMEOUT));
         // An error of accepting connections; nothing more is wanted of it.
         drop(server.await);

@@ -11,6 +11,7 @@
 //! | `api`, [`labelled`], [`queries`] | the agent API over the history: node labels, budgets, cancelling |
 //! | [`http`] | the router: `/v1`, `/metrics`, the Prometheus API, `/-/*` |
 //! | [`events`] | events: the door for collectors, webhooks |
+//! | [`remote_write`], [`ingest`] | samples to a store elsewhere, and samples that others made |
 //! | [`exposition`] | `/metrics` as text |
 //! | [`listen`], [`tls`], [`secret`] | being reachable, and by whom |
 //!
@@ -29,10 +30,12 @@ pub mod events;
 pub mod exposition;
 pub mod http;
 pub mod identity;
+pub mod ingest;
 pub mod labelled;
 pub mod listen;
 pub mod queries;
 mod reload;
+pub mod remote_write;
 pub mod schedule;
 mod scope;
 pub mod secret;

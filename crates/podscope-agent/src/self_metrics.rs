@@ -111,6 +111,35 @@ impl SelfCollector {
         );
     }
 
+    fn remote_write(state: &AgentState, row: &mut Row) {
+        let stats = state.remote_write();
+        let cursor = stats.cursor_ms.load(Ordering::Relaxed);
+        if cursor > 0 {
+            let load = |total: &std::sync::atomic::AtomicU64| total.load(Ordering::Relaxed) as f64;
+            row.set(
+                &agent::REMOTE_WRITE_SAMPLES,
+                &[("result", "sent")],
+                load(&stats.sent),
+            );
+            row.set(
+                &agent::REMOTE_WRITE_SAMPLES,
+                &[("result", "dropped")],
+                load(&stats.dropped),
+            );
+            row.set(&agent::REMOTE_WRITE_RETRIES, &[], load(&stats.retries));
+            row.set(&agent::REMOTE_WRITE_CURSOR, &[], cursor as f64 / 1000.0);
+        }
+        let received = &state.receiver().stats;
+        let (taken, dropped) = (
+            received.taken.load(Ordering::Relaxed),
+            received.dropped.load(Ordering::Relaxed),
+        );
+        if taken + dropped > 0 {
+            row.set(&agent::RECEIVED_SAMPLES, &[("result", "taken")], taken as f64);
+            row.set(&agent::RECEIVED_SAMPLES, &[("result", "dropped")], dropped as f64);
+        }
+    }
+
     fn queries(state: &AgentState, row: &mut Row) {
         let totals = &state.queries().totals;
         let results = [
@@ -186,6 +215,7 @@ impl Collector for SelfCollector {
         Self::collectors(&state, row);
         Self::history(&state, row);
         Self::events(&state, row);
+        Self::remote_write(&state, row);
         Self::queries(&state, row);
         if self.process { self.process(row) } else { Ok(()) }
     }

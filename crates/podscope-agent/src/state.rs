@@ -13,8 +13,10 @@ use podscope_model::leaf::{GpuInfo, Limits, MetricInfo};
 use crate::config::{ByteSize, LimitsConfig, Period, WriteAccess};
 use crate::exposition::Exposition;
 use crate::identity::Identity;
+use crate::ingest::Receiver;
 use crate::labelled::node_labels;
 use crate::queries::Queries;
+use crate::remote_write::RemoteWriteStats;
 use crate::schedule::now_ms;
 use crate::secret::Secret;
 use crate::stream::Stream;
@@ -76,6 +78,8 @@ pub struct AgentState {
     streams: RwLock<Arc<[Arc<Stream>]>>,
     queries: Queries,
     events: RwLock<Option<Arc<EventStore>>>,
+    remote_write: Arc<RemoteWriteStats>,
+    receiver: Arc<Receiver>,
     reload: RwLock<Option<Reload>>,
     started_ms: i64,
 }
@@ -92,6 +96,7 @@ impl AgentState {
     /// An agent without any stream; see [`Self::add_stream`].
     pub fn new(instance: impl Into<String>, history: Arc<History>, live: Live) -> Arc<Self> {
         let queries = Queries::new(live.limits.max_concurrent_queries);
+        let receiver = Arc::new(Receiver::new(Arc::clone(&history)));
         Arc::new_cyclic(|me| Self {
             me: Weak::clone(me),
             instance: instance.into(),
@@ -100,6 +105,8 @@ impl AgentState {
             streams: RwLock::new(Arc::new([])),
             queries,
             events: RwLock::new(None),
+            remote_write: Arc::default(),
+            receiver,
             reload: RwLock::new(None),
             started_ms: now_ms(),
         })
@@ -149,6 +156,16 @@ impl AgentState {
 
     pub fn set_live(&self, live: Live) {
         *self.live.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(live);
+    }
+
+    /// What remote write has sent.
+    pub fn remote_write(&self) -> &Arc<RemoteWriteStats> {
+        &self.remote_write
+    }
+
+    /// Where samples of others come in.
+    pub fn receiver(&self) -> &Arc<Receiver> {
+        &self.receiver
     }
 
     /// Where this agent keeps events; none where nobody gave it a store.

@@ -3,8 +3,10 @@
 mod convert;
 mod demo;
 mod event;
+mod export;
 mod grafana;
 mod history;
+mod import;
 mod json_spans;
 mod ports;
 mod preview;
@@ -46,6 +48,11 @@ enum Command {
         #[command(subcommand)]
         action: history::HistoryAction,
     },
+    },
+    /// Writes samples of agents into a file: OpenMetrics, CSV or Parquet.
+    Export(export::ExportArguments),
+    /// Reads samples of the past from a file into an agent.
+    Import(import::ImportArguments),
     /// Tells agents what happened, and asks them.
     Event {
         #[command(subcommand)]
@@ -116,6 +123,8 @@ async fn run(arguments: Arguments) -> anyhow::Result<bool> {
         Command::Rules { action } => rules::run(&action, &mut out).await,
         Command::History { action } => history::run(&action, &mut out),
         Command::Event { action } => event::run(action, &mut out, &mut err).await,
+        Command::Export(arguments) => export::run(arguments, &mut out, &mut err).await,
+        Command::Import(arguments) => import::run(arguments, &mut out).await,
         Command::Preview(arguments) => preview::run(arguments).await.map(|()| true),
         Command::Dashboards {
             action:

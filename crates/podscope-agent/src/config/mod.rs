@@ -5,6 +5,7 @@
 
 pub mod check;
 pub mod reference;
+mod remote_write;
 mod rules;
 mod section;
 mod values;
@@ -16,6 +17,7 @@ use std::path::PathBuf;
 
 use podscope_collect::{HostConfig, Pattern};
 
+pub use remote_write::RemoteWriteConfig;
 pub use section::{Key, Section};
 pub use values::{BadValue, ByteSize, Period};
 pub use write::{EventsConfig, Peer, WriteAccess, WriteConfig};
@@ -61,6 +63,8 @@ section! {
         events: EventsConfig;
         /// See [`WriteConfig`].
         write: WriteConfig;
+        /// See [`RemoteWriteConfig`].
+        remote_write: RemoteWriteConfig;
     }
 }
 
@@ -161,7 +165,7 @@ section! {
 }
 
 /// The root, then each table of the file.
-pub const SECTIONS: [Section; 8] = [
+pub const SECTIONS: [Section; 9] = [
     Config::SECTION,
     HistoryConfig::SECTION,
     CollectorsConfig::SECTION,
@@ -170,6 +174,7 @@ pub const SECTIONS: [Section; 8] = [
     LimitsConfig::SECTION,
     EventsConfig::SECTION,
     WriteConfig::SECTION,
+    RemoteWriteConfig::SECTION,
 ];
 
 impl LimitsConfig {

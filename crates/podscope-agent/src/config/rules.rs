@@ -198,6 +198,35 @@ impl Config {
                 "keep at least \"1m\"",
             ));
         }
+        let remote = &self.remote_write;
+        if !(1..=3600).contains(&remote.resolution.0.as_secs()) {
+            return Err(Fault::new(
+                &["remote_write", "resolution"],
+                format!("is {}", remote.resolution),
+                "use \"1s\" to \"1h\"",
+            ));
+        }
+        if remote.max_samples == 0 || remote.timeout.0.is_zero() {
+            return Err(Fault::new(
+                &["remote_write"],
+                "sends nothing with `max_samples` or `timeout` at 0",
+                "use positive values",
+            ));
+        }
+        if remote.user.is_some() != remote.password_file.is_some() {
+            return Err(Fault::new(
+                &["remote_write", "user"],
+                "and `password_file` go together",
+                "set both or none",
+            ));
+        }
+        if remote.user.is_some() && remote.token_file.is_some() {
+            return Err(Fault::new(
+                &["remote_write", "user"],
+                "stands beside `token_file`",
+                "keep one of the two",
+            ));
+        }
         let events = &self.events;
         if events.max_age.0.as_secs() < 60 {
             return Err(Fault::new(

@@ -1,13 +1,14 @@
-//! The thread that syncs events and removes old ones.
+//! The thread that syncs events, removes old ones, and writes rows that remote write has completed.
 
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use podscope_history::events::EventStore;
 
+use crate::ingest::Receiver;
 use crate::schedule::now_ms;
 
 const EVERY: Duration = Duration::from_secs(1);
@@ -20,7 +21,7 @@ pub(crate) struct EventKeeper {
 }
 
 impl EventKeeper {
-    pub(crate) fn start(store: Arc<EventStore>) -> io::Result<Self> {
+    pub(crate) fn start(store: Arc<EventStore>, receiver: Arc<Receiver>) -> io::Result<Self> {
         let stopping = Arc::new(AtomicBool::new(false));
         let told = Arc::clone(&stopping);
         let thread = std::thread::Builder::new()
@@ -29,10 +30,12 @@ impl EventKeeper {
             .spawn(move || {
                 while !told.load(Ordering::Relaxed) {
                     store.maintain(now_ms());
+                    receiver.flush(Instant::now(), false);
                     std::thread::park_timeout(EVERY);
                 }
                 store.maintain(now_ms());
                 store.sync();
+                receiver.flush(Instant::now(), true);
             })?;
         Ok(Self { stopping, thread })
     }

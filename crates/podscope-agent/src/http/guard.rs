@@ -20,7 +20,12 @@ use crate::state::{AgentState, Live};
 pub(super) const OPEN_PATH: &str = "/-/healthy";
 
 /// What these take changes what the agent tells others: they need the right to write (rule 13 of the design).
-const WRITE_PATHS: [&str; 2] = ["/v1/events", "/v1/events/alertmanager"];
+const WRITE_PATHS: [&str; 4] = [
+    "/v1/events",
+    "/v1/events/alertmanager",
+    "/v1/import",
+    "/api/v1/write",
+];
 
 pub(super) async fn guard(State(state): State<Arc<AgentState>>, request: Request, next: Next) -> Response {
     let live = state.live();

@@ -6,6 +6,7 @@ mod events;
 mod guard;
 mod leaf;
 mod prometheus;
+mod write;
 
 use std::sync::Arc;
 
@@ -49,6 +50,8 @@ fn routes() -> Vec<Route> {
         route("/v1/events/search", &["post"], post(events::search)),
         route("/v1/events/alertmanager", &["post"], post(events::alertmanager)),
         route("/v1/events/{id}", &["get"], get(events::one)),
+        route("/v1/import", &["post"], large(post(write::import))),
+        route("/api/v1/write", &["post"], large(post(write::remote_write))),
         route("/v1/info", &["get"], get(leaf::info)),
         route("/v1/openapi.json", &["get"], get(leaf::openapi)),
         route("/metrics", &["get"], get(control::metrics)),
@@ -93,6 +96,11 @@ fn routes() -> Vec<Route> {
         route("/api/v1/status/flags", &["get"], get(prometheus::flags)),
         route("/api/v1/status/tsdb", &["get"], get(prometheus::tsdb)),
     ]
+}
+
+/// Samples come in larger pieces than questions.
+fn large(answer: MethodRouter<Arc<AgentState>>) -> MethodRouter<Arc<AgentState>> {
+    answer.layer(DefaultBodyLimit::max(write::MAX_BODY))
 }
 
 /// Everything an agent serves.

@@ -7,3 +7,4 @@ mod history;
 mod events;
 mod prometheus;
 mod rules;
+mod remote_write;
