@@ -82,11 +82,14 @@ fn samples(stamp: impl Fn(i64) -> String) -> String {
     text
 }
 
+fn plain_client() -> reqwest::Client {
+    // The first to install wins; all install the same.
+    let _installed = rustls::crypto::ring::default_provider().install_default().is_ok();
+    reqwest::Client::builder().no_proxy().build().expect("a plain client")
+}
+
 async fn answers(url: &str) {
-    let client = reqwest::Client::builder()
-        .no_proxy()
-        .build()
-        .expect("a plain client");
+    let client = plain_client();
     let asked = format!(
         "{url}/api/v1/query?query=kube_pod_info&time={}&nocache=1",
         END_MS / 1000
@@ -161,10 +164,7 @@ async fn victoria_metrics() -> Option<Store> {
         child,
         _dir: dir,
     };
-    let client = reqwest::Client::builder()
-        .no_proxy()
-        .build()
-        .expect("a plain client");
+    let client = plain_client();
     let import = format!("{}/api/v1/import/prometheus", store.url);
     let text = samples(|ms| ms.to_string());
     let deadline = Instant::now() + Duration::from_secs(60);

@@ -51,16 +51,15 @@ impl<'a, S: SeriesSource> LabelledSource<'a, S> {
             };
             if matcher.matches(value) {
                 recheck.push(matcher.clone());
-            } else if matcher.name() == INSTANCE {
-                // Never stored: no series can say otherwise.
+            } else if matcher.op() == MatchOp::Equal && matcher.value().is_empty() {
+                // Every series has the label: its own or the node's.
                 return Split::Nothing;
             } else {
-                // Only series that carry the label themselves are left. `!= ""` cannot fail to compile.
+                // Only series that carry the label themselves are left: those that others made bring their own `instance`. `!= ""` cannot fail to compile.
                 ask.push(matcher.clone());
                 ask.extend(Matcher::new(matcher.name(), MatchOp::NotEqual, ""));
             }
         }
-        recheck.retain(|matcher| matcher.name() != INSTANCE);
         Split::Ask {
             matchers: ask,
             recheck,
@@ -286,10 +285,18 @@ mod tests {
     }
 
     #[test]
-    fn another_instance_is_nothing_without_asking_the_store() {
-        let store = store();
+    fn another_instance_is_that_of_series_which_others_made() {
+        let mut store = store();
         assert!(found(&store, &[Matcher::equal(INSTANCE, "n2")]).is_empty());
-        assert!(store.asked.lock().expect("not poisoned").is_empty());
+        store
+            .series
+            .push(Labels::from_pairs([(NAME, "m"), (INSTANCE, "n2")]));
+        assert_eq!(
+            found(&store, &[Matcher::equal(INSTANCE, "n2")]),
+            [r#"m{instance="n2",rack="r12"}"#]
+        );
+        assert_eq!(found(&store, &[Matcher::equal(INSTANCE, "n1")]), [PLAIN, OWN]);
+        assert!(found(&store, &[Matcher::equal(INSTANCE, "")]).is_empty());
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod golden;
 mod http;
 mod kill;
 mod metrics;
+mod mutations;
 mod program;
 mod prometheus;
 mod schedule;
