@@ -85,7 +85,10 @@ fn samples(stamp: impl Fn(i64) -> String) -> String {
 fn plain_client() -> reqwest::Client {
     // The first to install wins; all install the same.
     let _installed = rustls::crypto::ring::default_provider().install_default().is_ok();
-    reqwest::Client::builder().no_proxy().build().expect("a plain client")
+    reqwest::Client::builder()
+        .no_proxy()
+        .build()
+        .expect("a plain client")
 }
 
 async fn answers(url: &str) {

@@ -6,5 +6,5 @@ mod demo;
 mod history;
 mod events;
 mod prometheus;
-mod rules;
 mod remote_write;
+mod rules;

@@ -210,7 +210,10 @@ fn old_events_go_by_age_and_bytes_and_what_is_open_stays() {
     // A file goes as a whole: a few lines may share one with the newest.
     let left = find(&store, "", ALL, 100);
     let left = titles(&left);
-    assert_eq!((left.first(), left.last()), (Some(&"line 1000000"), Some(&"still open")));
+    assert_eq!(
+        (left.first(), left.last()),
+        (Some(&"line 1000000"), Some(&"still open"))
+    );
     assert!(left.len() < 12, "{left:?}");
 }
 
