@@ -51,13 +51,8 @@ impl Mutations {
 }
 
 fn times() -> usize {
-    match std::env::var("PODSCOPE_MUTATIONS")
-        .ok()
-        .and_then(|times| times.parse().ok())
-    {
-        Some(times) => times,
-        None => 1500,
-    }
+    let times = std::env::var("PODSCOPE_MUTATIONS").ok();
+    times.and_then(|times| times.parse().ok()).unwrap_or(1500)
 }
 
 #[test]
