@@ -48,7 +48,6 @@ enum Command {
         #[command(subcommand)]
         action: history::HistoryAction,
     },
-    },
     /// Writes samples of agents into a file: OpenMetrics, CSV or Parquet.
     Export(export::ExportArguments),
     /// Reads samples of the past from a file into an agent.

@@ -116,11 +116,11 @@ mod column;
 mod covered;
 mod draft;
 mod error;
+pub mod events;
 mod file_header;
 mod finish;
 #[doc(hidden)]
 pub mod fuzz_bodies;
-pub mod events;
 mod gather;
 mod group;
 mod head;

@@ -3,8 +3,8 @@
 mod command;
 mod data_file;
 mod demo;
-mod history;
 mod events;
+mod history;
 mod prometheus;
 mod remote_write;
 mod rules;
