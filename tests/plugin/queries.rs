@@ -280,3 +280,31 @@ async fn settings_take_effect_with_the_next_request() {
         "r1"
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn remarks_of_the_language_reach_the_panel_from_leaf_and_root() {
+    let (a, b) = (
+        FakeAgent::start("a", Manner::Answers).await,
+        FakeAgent::start("b", Manner::Answers).await,
+    );
+    let host = host().await;
+    let source = source(&[&a, &b]);
+    for (text, remark) in [
+        // Evaluated on the leaves, and at the root over what they sent.
+        (
+            format!("histogram_quantile(0.5, {UTIL})"),
+            "bucket label \"le\" is missing",
+        ),
+        (
+            format!("histogram_quantile(0.5, sum by (job) ({UTIL}))"),
+            "bucket label \"le\" is missing",
+        ),
+        (format!("rate({UTIL}[5m])"), "might not be a counter"),
+    ] {
+        let answer = one(&host, &source, expr(&text)).await;
+        assert_eq!(answer.error, "", "{text}");
+        let notices = answer.frames[0].notices();
+        let matching = notices.iter().filter(|notice| notice.contains(remark)).count();
+        assert_eq!(matching, 1, "{text}: {notices:?}");
+    }
+}
