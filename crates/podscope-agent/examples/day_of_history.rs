@@ -17,6 +17,7 @@ use podscope_agent::schedule::now_ms;
 use podscope_agent::self_metrics::SelfCollector;
 use podscope_agent::{Agent, AgentState, Config, Identity};
 use podscope_history::{History, Options};
+use podscope_model::event::{EventSink, NoSink};
 
 const DAY_SECONDS: i64 = 86_400;
 
@@ -26,7 +27,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     config.gpu.enabled = false;
     let (history, _) = History::open(Options::new(folder))?;
     let state = AgentState::local(Identity::of_config(&config), Arc::new(history));
-    let mut collectors = Agent::collectors(&config)?;
+    let mut collectors = Agent::collectors(&config, &(Arc::new(NoSink) as Arc<dyn EventSink>))?;
     collectors.push(Box::new(SelfCollector::new(&state, true)));
     let mut drivers: Vec<(Driver, i64)> = collectors
         .into_iter()

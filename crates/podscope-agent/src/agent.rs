@@ -9,12 +9,12 @@ use std::time::Duration;
 use axum_server::Handle;
 use axum_server::tls_rustls::RustlsConfig;
 use hyper_util::rt::TokioTimer;
-use podscope_collect::gpu::{Aliases, ExeLauncher, GpuCollector, GpuConfig, RowOptions};
-use podscope_collect::{Collector, RealFs, host_collectors, host_descriptors};
+use podscope_collect::Collector;
 use podscope_history::events::{EventOptions, EventStore};
 use podscope_history::{History, HistoryError, Options, TierLimits};
 use tokio::task::JoinHandle;
 
+use crate::collectors::known_collectors;
 use crate::config::Config;
 use crate::config::check::ConfigError;
 use crate::data_dir::{NoDataDir, choose};
@@ -27,7 +27,7 @@ use crate::listen::{ListenError, bind, check_exposure};
 use crate::reload::{Reloader, install};
 use crate::remote_write::RemoteWrite;
 use crate::schedule::Schedule;
-use crate::self_metrics::{SELF, SelfCollector};
+use crate::self_metrics::SelfCollector;
 use crate::state::{AgentState, Live, Retention};
 use crate::tls::TlsError;
 
@@ -180,57 +180,16 @@ impl Agent {
             server,
         })
     }
-
-    /// The collectors this machine is to run: host collectors over the real `/proc` and `/sys`, and the GPU's, whose
-    /// child process is this program again, called with `nvml-child`.
-    ///
-    /// # Errors
-    /// When this program does not know its own file.
-    pub fn collectors(config: &Config) -> Result<Vec<Box<dyn Collector>>, StartError> {
-        let fs = Arc::new(RealFs::new("/proc", "/sys", "/"));
-        let mut collectors = host_collectors(fs, &config.host());
-        if config.gpu.enabled {
-            let launcher = ExeLauncher::this_program().map_err(StartError::OwnFile)?;
-            let gpu = GpuConfig {
-                interval_ms: config.gpu.interval.as_ms(),
-                deadline_ms: config.gpu.deadline.as_ms(),
-                ..GpuConfig::default()
-            };
-            let name = Identity::of_config(config).instance;
-            let options = RowOptions {
-                aliases: Aliases::new(config.gpu.aliases.iter().cloned()),
-                expected: config
-                    .gpu
-                    .expected
-                    .map(|count| u32::try_from(count).unwrap_or(u32::MAX)),
-                ..RowOptions::default()
-            };
-            collectors.push(Box::new(GpuCollector::with_options(
-                launcher, &gpu, &name, options,
-            )));
-        }
-        collectors.retain(|collector| config.collector_enabled(collector.descriptor().name));
-        Ok(collectors)
-    }
 }
 
-/// The folder of the events, in that of the history, whose lock guards it.
-const EVENTS: &str = "events";
-
 /// The collector that has an interval and a deadline of its own.
-const GPU: &str = "gpu";
+pub(crate) const GPU: &str = "gpu";
 
 /// The GPU collector keeps its deadline itself, and its own error says more: the runner leaves it so much more.
 const GPU_GRACE: Duration = Duration::from_secs(1);
 
-/// The names that may stand in `[collectors]`.
-pub fn known_collectors() -> Vec<&'static str> {
-    host_descriptors()
-        .iter()
-        .map(|descriptor| descriptor.name)
-        .chain([GPU, SELF])
-        .collect()
-}
+/// The folder of the events, in that of the history, whose lock guards it.
+const EVENTS: &str = "events";
 
 fn open_history(config: &Config) -> Result<(Arc<History>, Arc<EventStore>, PathBuf), StartError> {
     let root = rustix::process::geteuid().is_root();

@@ -5,12 +5,15 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand};
 use podscope_collect::gpu::{RealNvml, child_main};
+use podscope_model::event::EventSink;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::agent::{Agent, RunningAgent, StartOptions, known_collectors};
+use crate::agent::{Agent, RunningAgent, StartOptions};
+use crate::collectors::known_collectors;
 use crate::config::{Config, check, reference};
 use crate::events::Inbox;
 use crate::{chain, state::AgentState};
@@ -138,6 +141,7 @@ fn run(options: Run) -> Result<(), String> {
         config.instance = Some(instance);
     }
     log_to_stderr(&config)?;
+    raise_file_limit();
     // One thread serves; queries run on a few others that end when idle.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -153,16 +157,32 @@ fn run(options: Run) -> Result<(), String> {
     let start = StartOptions {
         insecure: options.insecure,
         config_file: options.config,
-        inbox: Some(inbox),
+        inbox: Some(Arc::clone(&inbox)),
     };
     runtime.block_on(async {
         let signals = Signals::listen()?;
-        let collectors = Agent::collectors(&config).map_err(|error| chain(&error))?;
+        let events: Arc<dyn EventSink> = inbox;
+        let collectors = Agent::collectors(&config, &events).map_err(|error| chain(&error))?;
         let agent = Agent::start(config, start, collectors)
             .await
             .map_err(|error| chain(&error))?;
         serve_until_told(agent, signals).await
     })
+}
+
+/// Lets the agent keep open what it reads every few seconds: the files of hundreds of containers. The soft limit of 1024 is
+/// for programs that use `select`.
+fn raise_file_limit() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    const WANTED: u64 = 8192;
+    let mut limit = getrlimit(Resource::Nofile);
+    let most = limit.maximum.unwrap_or(WANTED).min(WANTED);
+    if limit.current.is_some_and(|current| current < most) {
+        limit.current = Some(most);
+        if let Err(error) = setrlimit(Resource::Nofile, limit) {
+            tracing::debug!(%error, "the limit of open files stays as it is");
+        }
+    }
 }
 
 /// The signals the agent obeys. Listened to before it says that it is there: a hangup in between would end it.

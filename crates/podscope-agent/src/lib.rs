@@ -23,6 +23,7 @@ pub mod agent;
 mod alone;
 mod api;
 pub mod cli;
+mod collectors;
 pub mod config;
 pub mod data_dir;
 pub mod driver;
@@ -45,6 +46,7 @@ pub mod stream;
 pub mod tls;
 
 pub use agent::{Agent, RunningAgent, StartError, StartOptions};
+pub use collectors::known_collectors;
 pub use config::Config;
 pub use identity::Identity;
 pub use state::{AgentState, Live};

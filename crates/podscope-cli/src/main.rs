@@ -12,6 +12,8 @@ mod ports;
 mod preview;
 mod query;
 mod rules;
+mod sim;
+mod stress;
 mod table;
 mod time;
 mod usage;
@@ -56,6 +58,16 @@ enum Command {
     Event {
         #[command(subcommand)]
         action: event::EventCommand,
+    },
+    /// Lets things go wrong on the simulated nodes that run.
+    Sim {
+        #[command(subcommand)]
+        action: sim::SimAction,
+    },
+    /// Loads this machine's parts, to see it on the dashboards.
+    Stress {
+        #[command(subcommand)]
+        action: stress::StressAction,
     },
     /// Works on dashboards.
     Dashboards {
@@ -103,10 +115,10 @@ fn main() -> ExitCode {
     match result {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
+        Err(error) => stress::NoLibrary::exit_code(&error).unwrap_or_else(|| {
             let _ignored = writeln!(std::io::stderr(), "podscope: {error:#}");
             ExitCode::FAILURE
-        }
+        }),
     }
 }
 
@@ -124,6 +136,8 @@ async fn run(arguments: Arguments) -> anyhow::Result<bool> {
         Command::Event { action } => event::run(action, &mut out, &mut err).await,
         Command::Export(arguments) => export::run(arguments, &mut out, &mut err).await,
         Command::Import(arguments) => import::run(arguments, &mut out).await,
+        Command::Sim { action } => sim::run(action, &mut out).await,
+        Command::Stress { action } => stress::run(action, &mut out, &mut err).await,
         Command::Preview(arguments) => preview::run(arguments).await.map(|()| true),
         Command::Dashboards {
             action:

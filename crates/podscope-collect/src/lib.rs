@@ -1,4 +1,4 @@
-//! Readers and collectors of one node: host and GPU.
+//! Readers and collectors of one node: host, GPU, the kernel's log, containers.
 //!
 //! | module | what it holds |
 //! | --- | --- |
@@ -7,15 +7,19 @@
 //! | [`config`] | what the operator may decide: [`HostConfig`] |
 //! | [`registry`] | the list of host collectors |
 //! | [`gpu`] | NVML, real and simulated, in a child process or in this one |
+//! | [`kernel`] | the kernel's log: XID errors and what else harms a node |
+//! | [`containers`] | containers, the processes on GPUs, and the people they belong to |
 //! | [`contract`] | the checks every collector has to pass, for tests |
 
 pub mod collector;
 pub mod config;
+pub mod containers;
 pub mod contract;
 pub mod error;
 pub mod fs;
 pub mod gpu;
 mod host;
+pub mod kernel;
 pub mod registry;
 mod text;
 

@@ -143,6 +143,11 @@ impl SimCluster {
         self.nodes.iter().map(target).collect()
     }
 
+    /// The control through which troubles begin and end; see [`crate::control`].
+    pub fn control(&self) -> axum::Router {
+        crate::control::router(self.nodes.clone().into())
+    }
+
     /// Node `at`, counted from 0.
     ///
     /// # Panics

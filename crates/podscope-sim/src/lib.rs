@@ -11,11 +11,13 @@
 //! | `machine`, `gpu` | what a node's counters do under that load |
 //! | `service` | an inference server's own metrics |
 //! | [`trouble`] | what can go wrong for a while, by name |
+//! | [`control`] | beginning and ending troubles while the cluster lives |
 //! | [`schedule`] | how densely the past is filled |
 //!
 //! The same options and the same starting time give the same samples.
 
 pub mod cluster;
+pub mod control;
 mod gpu;
 mod machine;
 pub mod node;

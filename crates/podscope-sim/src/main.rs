@@ -40,6 +40,10 @@ struct Args {
     /// Write the target list into this file instead of to standard output. It appears once the nodes can be asked.
     #[arg(long)]
     targets: Option<PathBuf>,
+    /// Port on 127.0.0.1 of the control through which `podscope sim` begins and ends troubles; 0: none. Where the port is
+    /// taken there is none either.
+    #[arg(long, default_value_t = podscope_sim::control::DEFAULT_PORT)]
+    control_port: u16,
     /// The form of the target list.
     #[arg(long, value_enum, default_value_t = Format::FileSd)]
     format: Format,
@@ -104,6 +108,23 @@ async fn run(args: Args) -> anyhow::Result<()> {
         args.backfill,
         cluster.backfilled_in().as_secs_f64()
     );
+    if args.control_port != 0 {
+        match tokio::net::TcpListener::bind(("127.0.0.1", args.control_port)).await {
+            Ok(listener) => {
+                let control = cluster.control();
+                tokio::spawn(async move {
+                    if let Err(error) = axum::serve(listener, control).await {
+                        tracing::error!(%error, "the control no longer serves");
+                    }
+                });
+            }
+            Err(error) => tracing::warn!(
+                %error,
+                "no control on 127.0.0.1:{}; choose another with --control-port",
+                args.control_port
+            ),
+        }
+    }
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     tokio::select! {
         pressed = tokio::signal::ctrl_c() => pressed?,

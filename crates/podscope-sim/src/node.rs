@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -12,20 +12,27 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use axum_server::Handle;
 use podscope_agent::driver::Driver;
+use podscope_agent::events::Inbox;
 use podscope_agent::http::router;
 use podscope_agent::schedule::Schedule;
 use podscope_agent::self_metrics::{SELF, SelfCollector};
 use podscope_agent::{AgentState, Identity};
-use podscope_collect::gpu::DirectGpuCollector;
+use podscope_collect::containers::{
+    ContainerBook, ContainerCollector, ContainerConfig, Ds01Collector, Engine, GpuProcessCollector,
+};
 use podscope_collect::gpu::sim::{SimFault, SimGpus};
+use podscope_collect::gpu::{DirectGpuCollector, RowOptions};
+use podscope_collect::kernel::{KernelLog, KernelLogParts};
 use podscope_collect::{Collector, HostConfig, HostFs, host_collectors};
+use podscope_history::events::{EventOptions, EventStore};
 use podscope_history::{History, Options};
+use podscope_model::event::EventSink;
 
 use crate::cluster::SimError;
 use crate::machine::Machine;
 use crate::schedule::Stretch;
 use crate::service::InferenceServer;
-use crate::trouble::{Trouble, Troubles};
+use crate::trouble::{Spell, Trouble, Troubles};
 
 /// A collection that takes longer is given up.
 const COLLECTOR_DEADLINE: Duration = Duration::from_millis(700);
@@ -58,11 +65,15 @@ pub struct SimNode {
     name: String,
     labels: BTreeMap<String, String>,
     history: Arc<History>,
+    events: Arc<EventStore>,
     gpus: SimGpus,
     fs: Arc<dyn HostFs>,
     world: Mutex<World>,
     /// Milliseconds by which answers are late; `u64::MAX`: for ever.
     late_ms: Arc<AtomicU64>,
+    /// Whether the driver hangs because of a trouble.
+    hangs: AtomicBool,
+    inbox: Arc<Inbox>,
     address: SocketAddr,
     agent: Mutex<Option<RunningAgent>>,
     live: bool,
@@ -117,10 +128,16 @@ impl SimNode {
             source: Box::new(source),
         })?;
         tracing::debug!(node = plan.name, "{recovery}");
+        let (events, recovery) = EventStore::open(EventOptions::new(dir.join("events")));
+        tracing::debug!(node = plan.name, "{recovery}");
+        let events = Arc::new(events);
+        let inbox = Inbox::new();
+        inbox.attach(&events);
         let node = Self {
             name: plan.name,
             labels: plan.labels,
             history: Arc::new(history),
+            events: Arc::clone(&events),
             gpus: plan.machine.gpus().clone(),
             fs: plan.machine.fs(),
             world: Mutex::new(World {
@@ -129,6 +146,8 @@ impl SimNode {
                 troubles: plan.troubles,
             }),
             late_ms: Arc::default(),
+            hangs: AtomicBool::new(false),
+            inbox,
             address,
             agent: Mutex::new(None),
             live: plan.live,
@@ -227,8 +246,38 @@ impl SimNode {
             labels: self.labels.clone(),
         };
         let state = AgentState::local(identity, Arc::clone(&self.history));
+        state.set_event_store(Arc::clone(&self.events));
+        let events: Arc<dyn EventSink> = Arc::clone(&self.inbox) as Arc<dyn EventSink>;
         let mut collectors = host_collectors(Arc::clone(&self.fs), &HostConfig::default());
-        collectors.push(Box::new(DirectGpuCollector::new(self.gpus.nvml(), &self.name)));
+        let options = RowOptions {
+            events: Some(Arc::clone(&events)),
+            clock: Some(Arc::clone(&self.fs)),
+            ..RowOptions::default()
+        };
+        let xids = options.xids.clone();
+        let gpu = DirectGpuCollector::with_options(self.gpus.nvml(), &self.name, options);
+        let processes = gpu.processes();
+        collectors.push(Box::new(gpu));
+        let book = ContainerBook::new(Arc::clone(&self.fs), ContainerConfig::default());
+        let (kernel, engine) = {
+            let world = held(&self.world);
+            (world.machine.kernel(), world.machine.engine())
+        };
+        let parts = KernelLogParts {
+            events: Arc::clone(&events),
+            xids,
+            gpus: processes.clone(),
+            who: Arc::new(book.clone()),
+        };
+        collectors.push(Box::new(KernelLog::new(kernel, parts)));
+        let engine: Box<dyn Engine> = Box::new(engine);
+        let containers = ContainerCollector::new(book.clone(), Arc::clone(&events)).asking_itself(engine);
+        collectors.push(Box::new(containers));
+        collectors.push(Box::new(GpuProcessCollector::new(
+            book.clone(),
+            processes.clone(),
+        )));
+        collectors.push(Box::new(Ds01Collector::new(book, processes, events)));
         let own: Box<dyn Collector> = Box::new(SelfCollector::new(&state, false));
         let drivers = collectors
             .into_iter()
@@ -281,6 +330,37 @@ impl SimNode {
     pub(crate) fn go_on(&self, t_ms: i64) {
         let alive = held(&self.agent).is_some();
         self.advance(t_ms, 1_000, alive);
+        let hangs = held(&self.world).troubles.has(Trouble::NvmlHang, t_ms);
+        if hangs != self.hangs.swap(hangs, Ordering::Relaxed) {
+            self.gpus.hang(hangs);
+        }
+    }
+
+    /// Begins a trouble that lasts until then, in milliseconds since 1970. Of a living cluster; the effect is there within
+    /// the second.
+    pub fn begin(&self, trouble: Trouble, gpu: usize, to_ms: i64) {
+        let mut world = held(&self.world);
+        let from_ms = world.machine.at_ms();
+        world.troubles.begin(Spell {
+            trouble,
+            node: 0,
+            gpu,
+            from_ms,
+            to_ms,
+        });
+    }
+
+    /// Ends all troubles.
+    pub fn end_troubles(&self) {
+        let mut world = held(&self.world);
+        let at_ms = world.machine.at_ms();
+        world.troubles.end(at_ms);
+    }
+
+    /// The troubles that last.
+    pub fn troubles(&self) -> Vec<Spell> {
+        let world = held(&self.world);
+        world.troubles.lasting(world.machine.at_ms())
     }
 
     fn advance(&self, t_ms: i64, step_ms: i64, scraped: bool) {
@@ -291,8 +371,12 @@ impl SimNode {
             troubles,
         } = &mut *world;
         machine.fill_disk(troubles.has(Trouble::DiskFull, t_ms));
+        machine.fill_container(troubles.has(Trouble::ContainerMemoryFull, t_ms));
+        machine.leave_idle(troubles.idle(t_ms));
         machine.advance(t_ms);
-        troubles.apply(t_ms, step_ms, &self.gpus);
+        for line in troubles.apply(t_ms, step_ms, &self.gpus) {
+            machine.kernel().write(3, &line);
+        }
         let scraped = scraped && !troubles.has(Trouble::AgentDown, t_ms);
         let requests = machine.load().requests;
         let Some(server) = server else { return };

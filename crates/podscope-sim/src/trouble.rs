@@ -2,6 +2,7 @@
 //! kernel would show it. What counters counted stays counted when a trouble ends.
 
 use podscope_collect::gpu::sim::{SimFault, SimGpu, SimGpus};
+use podscope_collect::gpu::{MigInstance, Readings};
 
 /// Declares the troubles with their names.
 macro_rules! troubles {
@@ -74,13 +75,46 @@ troubles! {
     AgentDown = "agent-down";
     /// The root file system has 4 % free.
     DiskFull = "disk-full";
+    /// A container holds the GPU and nothing runs on it.
+    GpuWaste = "gpu-waste";
+    /// The GPU is cut into slices, which a container holds and on which nothing runs.
+    MigWaste = "mig-waste";
+    /// The GPU is cut into three slices.
+    MigReconfig = "mig-reconfig";
+    /// The GPU asks to be drained and reset.
+    RecoveryAction = "recovery-action";
+    /// A container uses 95 % of the memory it may.
+    ContainerMemoryFull = "container-memory-full";
+    /// Every call into the GPU driver hangs; of a living cluster only.
+    NvmlHang = "nvml-hang";
+    /// The kernel kills a process for want of memory when it begins.
+    OomKill = "oom-kill";
+    /// A disk does not answer when it begins.
+    NvmeTimeout = "nvme-timeout";
+    /// A CPU is stuck in the kernel when it begins.
+    SoftLockup = "soft-lockup";
+    /// A file system is remounted read-only when it begins.
+    ReadOnly = "read-only";
 }
+
+/// Shorter words for the troubles most asked for.
+const SHORT: [(&str, Trouble); 5] = [
+    ("ecc", Trouble::EccDoubleBit),
+    ("remap", Trouble::RowRemapPending),
+    ("nvlink", Trouble::NvlinkDown),
+    ("pcie", Trouble::PcieWidth),
+    ("gpu-lost", Trouble::GpuLost),
+];
 
 impl std::str::FromStr for Trouble {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let found = Self::ALL.iter().find(|trouble| trouble.name() == text);
+        let short = SHORT
+            .iter()
+            .find(|(word, _)| *word == text)
+            .map(|(_, trouble)| trouble);
+        let found = Self::ALL.iter().find(|trouble| trouble.name() == text).or(short);
         found.copied().ok_or_else(|| {
             let names: Vec<&str> = Self::ALL.iter().map(|trouble| trouble.name()).collect();
             format!("there is no trouble {text:?}; there are {}", names.join(", "))
@@ -140,10 +174,41 @@ impl Troubles {
             .any(|spell| spell.trouble == trouble && spell.lasts(at_ms))
     }
 
+    /// One more trouble.
+    pub(crate) fn begin(&mut self, spell: Spell) {
+        self.spells.push(spell);
+        self.begun.push(false);
+    }
+
+    /// Ends all that lasts.
+    pub(crate) fn end(&mut self, at_ms: i64) {
+        for spell in self.spells.iter_mut().filter(|spell| spell.to_ms > at_ms) {
+            spell.to_ms = at_ms;
+        }
+    }
+
+    /// What lasts.
+    pub(crate) fn lasting(&self, at_ms: i64) -> Vec<Spell> {
+        self.spells
+            .iter()
+            .filter(|spell| spell.lasts(at_ms))
+            .copied()
+            .collect()
+    }
+
+    /// The GPUs on which nothing runs although somebody holds them.
+    pub(crate) fn idle(&self, at_ms: i64) -> Vec<usize> {
+        let idle = |spell: &&Spell| matches!(spell.trouble, Trouble::GpuWaste | Trouble::MigWaste);
+        let lasting = self.spells.iter().filter(|spell| spell.lasts(at_ms));
+        lasting.filter(idle).map(|spell| spell.gpu).collect()
+    }
+
     /// Applies what lasts at `at_ms`, `elapsed_ms` after the last time; to be called after the models have moved on.
-    pub(crate) fn apply(&mut self, at_ms: i64, elapsed_ms: i64, gpus: &SimGpus) {
+    /// Answers what the kernel writes into its log about it.
+    pub(crate) fn apply(&mut self, at_ms: i64, elapsed_ms: i64, gpus: &SimGpus) -> Vec<String> {
+        let mut lines = Vec::new();
         if self.spells.is_empty() {
-            return;
+            return lines;
         }
         let seconds = elapsed_ms as f64 / 1000.0;
         gpus.change(|state| {
@@ -168,6 +233,9 @@ impl Troubles {
                     Trouble::GpuLost if first => state.raise_xid(spell.gpu, 79),
                     _ => {}
                 }
+                if first {
+                    lines.extend(kernel_line(spell.trouble, state.gpus.get(spell.gpu)));
+                }
                 if let Some(gpu) = state.gpus.get_mut(spell.gpu) {
                     afflict(spell.trouble, seconds, damage, gpu);
                 }
@@ -176,7 +244,96 @@ impl Troubles {
                 count(damage, gpu);
             }
         });
+        lines
     }
+}
+
+/// What the kernel writes when a trouble begins, in the driver's words and its own.
+fn kernel_line(trouble: Trouble, gpu: Option<&SimGpu>) -> Option<String> {
+    let xid = |number: u64, what: &str| {
+        let gpu = gpu?;
+        let address = gpu
+            .identity
+            .pci_bus_id
+            .trim_start_matches("0000")
+            .to_ascii_lowercase();
+        let address = address
+            .split('.')
+            .next()
+            .unwrap_or_default()
+            .trim_start_matches(':')
+            .to_owned();
+        let process = gpu.processes.first().map_or(String::new(), |process| {
+            format!("pid={}, name=python3, ", process.pid)
+        });
+        Some(format!(
+            "NVRM: Xid (PCI:0000:{address}): {number}, {process}{what}"
+        ))
+    };
+    let line = |text: &str| Some(text.to_owned());
+    match trouble {
+        Trouble::XidFatal => xid(48, "DBE (double bit error) ECC error"),
+        Trouble::XidApplication => xid(31, "Ch 00000008, intr 00000000. MMU Fault"),
+        Trouble::GpuLost => xid(79, "GPU has fallen off the bus."),
+        Trouble::NvlinkDown => xid(74, "NVLink: fatal error detected on link 3"),
+        Trouble::RowRemapPending => xid(
+            63,
+            "Row Remapper: New row marked for remapping, reset gpu to activate.",
+        ),
+        Trouble::RowRemapFailure => xid(64, "Row Remapper: Error writing row remapping info"),
+        Trouble::RecoveryAction => xid(
+            154,
+            "GPU recovery action changed from 0x0 (None) to 0x4 (Drain and Reset)",
+        ),
+        Trouble::OomKill => line("Out of memory: Killed process 31337 (python3) total-vm:1048576kB"),
+        Trouble::NvmeTimeout => {
+            line("nvme nvme1: I/O tag 12 (100c) opcode 0x2 (I/O Cmd) QID 3 timeout, reset controller")
+        }
+        Trouble::SoftLockup => line("watchdog: BUG: soft lockup - CPU#3 stuck for 22s! [kworker/3:1:1234]"),
+        Trouble::ReadOnly => line("EXT4-fs (nvme1n1): Remounting filesystem read-only"),
+        _ => None,
+    }
+}
+
+/// Cuts a GPU into three slices that are so busy. What the driver does not tell of a GPU in MIG mode is absent.
+fn cut(gpu: &mut SimGpu, busy: f64) {
+    let whole = &mut gpu.readings;
+    whole.mig_mode = Some(1.0);
+    for absent in [
+        &mut whole.gpu_util,
+        &mut whole.mem_copy_util,
+        &mut whole.gr_engine_active,
+        &mut whole.sm_active,
+        &mut whole.sm_occupancy,
+        &mut whole.tensor_active,
+        &mut whole.dram_active,
+    ] {
+        *absent = None;
+    }
+    let uuid = gpu.identity.uuid.clone();
+    let ratio = |share: f64| Some((share * 10_000.0).round() / 10_000.0);
+    let slices = [
+        (1, "3g.40gb", 40_192.0),
+        (5, "2g.20gb", 19_968.0),
+        (9, "1g.10gb", 9_728.0),
+    ];
+    let slice = |(index, (instance_id, profile, mebibytes)): (u32, (u32, &str, f64))| MigInstance {
+        instance_id,
+        index,
+        uuid: format!("MIG-{uuid}-{instance_id}"),
+        profile: profile.to_owned(),
+        readings: Readings {
+            fb_total: Some(mebibytes),
+            fb_used: Some((mebibytes * 0.3).round()),
+            fb_free: Some(mebibytes - (mebibytes * 0.3).round()),
+            gr_engine_active: ratio(busy),
+            sm_active: ratio(busy * 0.9),
+            tensor_active: ratio(busy * 0.4),
+            dram_active: ratio(busy * 0.5),
+            ..Readings::default()
+        },
+    };
+    gpu.mig = (0..).zip(slices).map(slice).collect();
 }
 
 /// Undoes what troubles set and no model sets anew.
@@ -188,6 +345,9 @@ fn restore(gpu: &mut SimGpu) {
     readings.nvlinks_active = readings.nvlinks;
     readings.pcie_link_width = readings.pcie_max_link_width;
     readings.persistence_mode = Some(1.0);
+    readings.recovery_action = Some(0.0);
+    readings.mig_mode = Some(0.0);
+    gpu.mig.clear();
 }
 
 fn afflict(trouble: Trouble, seconds: f64, damage: &mut Damage, gpu: &mut SimGpu) {
@@ -221,7 +381,17 @@ fn afflict(trouble: Trouble, seconds: f64, damage: &mut Damage, gpu: &mut SimGpu
             readings.pcie_link_width = readings.pcie_max_link_width.map(|lanes| lanes / 2.0);
         }
         Trouble::PersistenceOff => readings.persistence_mode = Some(0.0),
-        Trouble::XidFatal
+        Trouble::RecoveryAction => readings.recovery_action = Some(4.0),
+        Trouble::MigReconfig => cut(gpu, 0.6),
+        Trouble::MigWaste => cut(gpu, 0.0),
+        Trouble::GpuWaste
+        | Trouble::ContainerMemoryFull
+        | Trouble::NvmlHang
+        | Trouble::OomKill
+        | Trouble::NvmeTimeout
+        | Trouble::SoftLockup
+        | Trouble::ReadOnly
+        | Trouble::XidFatal
         | Trouble::XidApplication
         | Trouble::DriverFails
         | Trouble::AgentDown
@@ -243,8 +413,10 @@ fn count(damage: &Damage, gpu: &mut SimGpu) {
     more(&mut readings.thermal_violation, damage.thermal_ns);
     more(&mut readings.hw_therm_slowdown, 0.0);
     // And never touches these.
-    readings.ecc_dbe_volatile = Some(damage.uncorrected.floor());
-    readings.nvlink_recovery = Some(damage.recoveries.floor());
+    // Sixty sixtieths are one, whatever their sum in binary.
+    let whole = |count: f64| Some((count + 1e-6).floor());
+    readings.ecc_dbe_volatile = whole(damage.uncorrected);
+    readings.nvlink_recovery = whole(damage.recoveries);
 }
 
 #[cfg(test)]
@@ -264,6 +436,57 @@ mod tests {
         }
         let unknown = "gpu-on-fire".parse::<Trouble>().expect_err("unknown");
         assert!(unknown.contains("gpu-hot"), "{unknown}");
+    }
+
+    #[test]
+    fn every_trouble_of_the_hardware_shows_in_what_is_read_or_in_the_kernels_log() {
+        let of_the_node = [
+            Trouble::AgentDown,
+            Trouble::DiskFull,
+            Trouble::GpuWaste,
+            Trouble::ContainerMemoryFull,
+            Trouble::NvmlHang,
+        ];
+        for trouble in Trouble::ALL
+            .iter()
+            .filter(|trouble| !of_the_node.contains(trouble))
+        {
+            let gpus = SimGpus::new(2, "NVIDIA H100 80GB HBM3", 1);
+            let before = gpus.change(|state| (state.gpus.clone(), state.broken.clone()));
+            let mut troubles = Troubles::new(&[], 0, 2);
+            troubles.begin(Spell {
+                trouble: *trouble,
+                node: 0,
+                gpu: 1,
+                from_ms: 0,
+                to_ms: i64::MAX,
+            });
+            let mut lines = Vec::new();
+            for minute in 0..5 {
+                lines.extend(troubles.apply(minute * 60_000, 60_000, &gpus));
+            }
+            let now = gpus.change(|state| (state.gpus.clone(), state.broken.clone()));
+            let shown = now.0[1].readings != before.0[1].readings
+                || now.0[1].mig != before.0[1].mig
+                || now.0[1].faults != before.0[1].faults
+                || now.1 != before.1;
+            assert!(shown || !lines.is_empty(), "{} shows nowhere", trouble.name());
+            assert!(lines.len() <= 1, "told once: {lines:?}");
+            troubles.end(300_000);
+            assert!(troubles.lasting(300_000).is_empty());
+            troubles.apply(300_000, 1_000, &gpus);
+            let healed = gpus.change(|state| {
+                (
+                    state.gpus[1].mig.len(),
+                    state.gpus[1].faults.len(),
+                    state.broken.clone(),
+                )
+            });
+            assert_eq!(healed, (0, 0, None), "{}", trouble.name());
+        }
+        for (word, trouble) in SHORT {
+            assert_eq!(word.parse(), Ok(trouble));
+        }
     }
 
     #[test]

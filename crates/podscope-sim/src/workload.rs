@@ -50,6 +50,20 @@ pub(crate) struct Load {
     pub(crate) requests: f64,
 }
 
+/// A container and the GPUs it holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Holder {
+    /// Tells one run of a job from the next.
+    pub(crate) key: u64,
+    pub(crate) container: String,
+    pub(crate) user: String,
+    pub(crate) interface: String,
+    pub(crate) gpus: std::ops::Range<u32>,
+}
+
+/// People who train; each run of a job is one's.
+const USERS: [&str; 4] = ["alice", "bob", "carol", "dora"];
+
 /// The cluster's jobs.
 #[derive(Clone, Debug)]
 pub(crate) struct Workload {
@@ -149,15 +163,51 @@ impl Workload {
         (0.5 + 0.3 * slow + 0.15 * smooth(self.seed, 1, seconds, 45.0)).clamp(0.05, 1.0)
     }
 
-    fn phase(&self, node: usize, seconds: f64) -> Phase {
+    /// Who holds the GPUs of a node. Between jobs nobody holds those that train.
+    pub(crate) fn holders(&self, node: usize, seconds: f64) -> Vec<Holder> {
+        let serving = self.serving(node);
+        let mut holders = Vec::new();
+        let training = if serving.is_empty() {
+            0..self.gpus
+        } else {
+            0..serving.start
+        };
+        if !training.is_empty() && self.phase(node, seconds) != Phase::Idle {
+            let (key, _) = self.run(node, seconds);
+            holders.push(Holder {
+                key,
+                container: format!("train-{:04x}", key & 0xffff),
+                user: USERS[(key % USERS.len() as u64) as usize].to_owned(),
+                interface: if key % 3 == 0 { "atomic" } else { "orchestration" }.to_owned(),
+                gpus: training,
+            });
+        }
+        if !serving.is_empty() {
+            holders.push(Holder {
+                key: 7,
+                container: "vllm".to_owned(),
+                user: "svc-inference".to_owned(),
+                interface: "compose".to_owned(),
+                gpus: serving,
+            });
+        }
+        holders
+    }
+
+    /// The run of a node's job, and how far into its cycle it is.
+    fn run(&self, node: usize, seconds: f64) -> (u64, f64) {
         let pair = (node / 2) as u64;
         // Each pair starts its cycles at another time.
         let seconds = seconds + CYCLE * unit(self.seed, 10, pair);
         let cycle = (seconds / CYCLE).floor();
-        let key = hash(self.seed, 11 + pair, cycle as u64);
+        (hash(self.seed, 11 + pair, cycle as u64), seconds - cycle * CYCLE)
+    }
+
+    fn phase(&self, node: usize, seconds: f64) -> Phase {
+        let (key, into) = self.run(node, seconds);
         let begins = 600.0 * unit(key, 0, 0);
         let lasts = 2_400.0 + 2_300.0 * unit(key, 1, 0);
-        let into = seconds - cycle * CYCLE - begins;
+        let into = into - begins;
         if into < 0.0 || into >= lasts || unit(key, 2, 0) < 0.08 {
             return Phase::Idle;
         }
@@ -266,6 +316,26 @@ mod tests {
         assert!(load.serving(2).is_empty());
         assert_eq!(Workload::new(1, 1, 8).serving(0), 4..8);
         assert!(load.at(3, 1_000.0).requests > 0.0 && load.at(0, 1_000.0).requests == 0.0);
+    }
+
+    #[test]
+    fn gpus_are_held_while_a_job_runs_and_by_the_same_person_for_all_of_it() {
+        let load = Workload::new(1, 4, 8);
+        let mut runs = std::collections::BTreeMap::new();
+        for second in (0..86_400).step_by(30) {
+            let seconds = f64::from(second);
+            let holders = load.holders(0, seconds);
+            assert_eq!(holders.is_empty(), load.phase(0, seconds) == Phase::Idle);
+            for holder in holders {
+                assert_eq!(
+                    runs.entry(holder.key).or_insert(holder.user.clone()),
+                    &holder.user
+                );
+            }
+        }
+        assert!(runs.len() > 5, "{} runs in a day", runs.len());
+        let serving = load.holders(3, 1_000.0);
+        assert_eq!((serving.len(), serving[0].gpus.clone()), (1, 0..8));
     }
 
     #[test]

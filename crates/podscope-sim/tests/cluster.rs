@@ -327,3 +327,86 @@ async fn a_slow_agent_is_late_and_a_hanging_one_silent() {
     assert_eq!(answer.completeness.missing.len(), 1);
     cluster.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn gpus_are_held_by_containers_of_people() {
+    let options = SimOptions {
+        nodes: 1,
+        gpus: 4,
+        now_ms: Some(NOON_MS),
+        ..SimOptions::small()
+    };
+    let cluster = SimCluster::start(options).await.expect("a small cluster");
+    let fleet = fleet(&cluster);
+    // The second half of the GPUs serves inference, whatever the first does.
+    let held = "count(ds01_gpu_allocated{user=\"svc-inference\",container=\"vllm\",interface=\"compose\"})";
+    assert_eq!(number(&fleet, held, NOON_MS).await, Some(2.0));
+    for expr in [
+        "sum by (user) (podscope_gpu_user_memory_bytes{user=\"svc-inference\"}) > 1e9",
+        "container_memory_working_set_bytes{name=\"vllm\"} / container_spec_memory_limit_bytes{name=\"vllm\"} < 0.9",
+        "rate(container_cpu_usage_seconds_total{name=\"vllm\"}[1m]) > 0",
+        "ds01_user_group_info{user=\"svc-inference\",group=\"researchers\"} == 1",
+        "DCGM_FI_PROF_SM_ACTIVE{gpu=\"3\"} and on (instance, gpu) ds01_gpu_allocated",
+        "podscope_gpus_present == podscope_gpus_expected",
+        "podscope_kernel_events_total{kind=\"sxid\"} == 0",
+    ] {
+        assert!(number(&fleet, expr, NOON_MS).await.is_some(), "{expr} is empty");
+    }
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn troubles_begin_and_end_through_the_control() {
+    let cluster = SimCluster::start(living()).await.expect("a small cluster");
+    let fleet = fleet(&cluster);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("loopback");
+    let address = listener.local_addr().expect("bound");
+    let control = cluster.control();
+    tokio::spawn(async move { axum::serve(listener, control).await });
+    let ask = |request: String| async move {
+        let asked = tokio::task::spawn_blocking(move || {
+            use std::io::{Read, Write};
+            let mut stream = std::net::TcpStream::connect(address).expect("it listens");
+            stream.write_all(request.as_bytes()).expect("it reads");
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).expect("it answers");
+            answer
+        });
+        asked.await.expect("no panic")
+    };
+    let post = |body: &str| {
+        format!(
+            "POST /troubles HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        )
+    };
+    let list = ask("GET /troubles HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".to_owned()).await;
+    assert!(
+        list.contains("gpu-waste") && list.contains("mig-reconfig"),
+        "{list}"
+    );
+    for (body, wanted) in [
+        (r#"{"name":"gpu-on-fire"}"#, "there is no trouble"),
+        (r#"{"name":"ecc","gpu":9}"#, "there is no GPU 9"),
+        (r#"{"name":"ecc","node":"elsewhere"}"#, "there is no node"),
+    ] {
+        let refused = ask(post(body)).await;
+        assert!(
+            refused.starts_with("HTTP/1.1 400") && refused.contains(wanted),
+            "{refused}"
+        );
+    }
+    let name = cluster.node(1).instance().to_owned();
+    let begun = ask(post(&format!(r#"{{"name":"xid-79","node":"{name}","gpu":1}}"#))).await;
+    assert!(begun.starts_with("HTTP/1.1 200"), "{begun}");
+    let readable = format!("podscope_gpu_readable{{instance={name:?},gpu=\"1\"}}");
+    eventually(&fleet, &readable, Some(0.0)).await;
+    let counted = format!("max(podscope_gpu_xid_errors_total{{instance={name:?},xid=\"79\"}})");
+    eventually(&fleet, &counted, Some(1.0)).await;
+    let ended = ask("DELETE /troubles HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".to_owned()).await;
+    assert!(ended.contains("{\"ended\":1}"), "{ended}");
+    eventually(&fleet, &readable, Some(1.0)).await;
+    cluster.stop().await;
+}

@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
+use podscope_collect::containers::ContainerConfig;
 use podscope_collect::{HostConfig, Pattern};
 
 pub use remote_write::RemoteWriteConfig;
@@ -55,6 +56,8 @@ section! {
         collectors: CollectorsConfig;
         /// See [`GpuConfig`].
         gpu: GpuConfig;
+        /// See [`ContainersConfig`].
+        containers: ContainersConfig;
         /// See [`TlsConfig`].
         tls: TlsConfig;
         /// See [`LimitsConfig`].
@@ -137,6 +140,69 @@ section! {
 }
 
 section! {
+    /// Containers, jobs, and the people they belong to. `collectors.disabled` turns off `containers`, `gpu_processes` or
+    /// `ds01` alone.
+    pub struct ContainersConfig = "containers" {
+        /// Whether containers are looked for at all.
+        enabled: bool = true;
+        /// Sockets of container engines (Docker's API, which Podman speaks too). Those that are not there or not readable
+        /// are passed over: containers then have the first digits of their id for a name, and their owner is the user they
+        /// run as.
+        sockets: Vec<String> = engine_sockets();
+        /// How often an engine is asked. A container it has not told of is asked for at once.
+        engine_interval: Period = Period::from_secs(10);
+        /// An engine that takes longer to answer is left alone until the next time.
+        engine_deadline: Period = Period::from_secs(2);
+        /// Containers with series of their own at the same time; the others are counted in
+        /// `podscope_containers_left_out`.
+        max: u64 = 500;
+        /// A container gets series once it has run so long; one that ends before is remembered as an event.
+        series_after: Period = Period::from_secs(60);
+        /// Labels of a container that name its user; the first one set counts.
+        user_labels: Vec<String> = ContainerConfig::default().user_labels;
+        /// Labels that hold a path below the user's home, for containers without the labels above.
+        path_labels: Vec<String> = ContainerConfig::default().path_labels;
+        /// Labels that say how a container was started.
+        interface_labels: Vec<String> = ContainerConfig::default().interface_labels;
+        /// DS01's allocation file, as a further source of who has which GPU.
+        state_file: Option<PathBuf> = None, "\"/var/lib/ds01/gpu-state.json\"";
+        /// dcgm-exporter's folder of job mappings: a file per GPU (`0`) or MIG instance (`0.1`), a job per line.
+        job_mapping_dir: Option<PathBuf> = None, "\"/run/dcgm-job-mapping\"";
+        /// MIG instances a whole GPU counts as in `ds01_user_mig_allocated`.
+        mig_equivalents: u64 = 4;
+        /// Processes on GPUs with series of their own at the same time; the others are counted in
+        /// `podscope_gpu_processes_left_out`.
+        max_processes: u64 = 256;
+    }
+}
+
+fn engine_sockets() -> Vec<String> {
+    let sockets = ContainerConfig::default().sockets;
+    sockets.iter().map(|path| path.display().to_string()).collect()
+}
+
+impl ContainersConfig {
+    /// As the collectors want it.
+    pub fn settings(&self) -> ContainerConfig {
+        let count = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
+        ContainerConfig {
+            sockets: self.sockets.iter().map(PathBuf::from).collect(),
+            engine_interval: self.engine_interval.0,
+            engine_deadline: self.engine_deadline.0,
+            most: count(self.max),
+            series_after: self.series_after.0,
+            user_labels: self.user_labels.clone(),
+            path_labels: self.path_labels.clone(),
+            interface_labels: self.interface_labels.clone(),
+            state_file: self.state_file.clone(),
+            job_mapping_dir: self.job_mapping_dir.clone(),
+            mig_equivalents: u32::try_from(self.mig_equivalents).unwrap_or(u32::MAX),
+            most_processes: count(self.max_processes),
+        }
+    }
+}
+
+section! {
     /// TLS, needed beyond loopback. The files are read again on reload.
     pub struct TlsConfig = "tls" {
         /// Certificate chain, PEM, the server's own certificate first.
@@ -165,11 +231,12 @@ section! {
 }
 
 /// The root, then each table of the file.
-pub const SECTIONS: [Section; 9] = [
+pub const SECTIONS: [Section; 10] = [
     Config::SECTION,
     HistoryConfig::SECTION,
     CollectorsConfig::SECTION,
     GpuConfig::SECTION,
+    ContainersConfig::SECTION,
     TlsConfig::SECTION,
     LimitsConfig::SECTION,
     EventsConfig::SECTION,

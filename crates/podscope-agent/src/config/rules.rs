@@ -106,6 +106,14 @@ impl Config {
         }
         check_interval(&["gpu", "interval"], self.gpu.interval)?;
         check_interval(&["gpu", "deadline"], self.gpu.deadline)?;
+        check_interval(
+            &["containers", "engine_interval"],
+            self.containers.engine_interval,
+        )?;
+        check_interval(
+            &["containers", "engine_deadline"],
+            self.containers.engine_deadline,
+        )?;
         let families = Aliases::FAMILIES;
         if let Some(name) = self
             .gpu

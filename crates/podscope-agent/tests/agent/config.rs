@@ -45,7 +45,7 @@ fn every_key_is_documented_and_every_example_is_taken() {
         }
     }
     assert!(keys > 25, "{keys}");
-    let known = podscope_agent::agent::known_collectors();
+    let known = podscope_agent::known_collectors();
     let config = check::parse(Path::new("agent.toml"), &text, &known).expect("every example is valid");
     assert_eq!(config.instance.as_deref(), Some("node-017"));
     assert_eq!(

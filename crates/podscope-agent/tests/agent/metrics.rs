@@ -82,7 +82,8 @@ async fn one_jobs_metrics_can_be_asked_for() {
     let none = node.get("/metrics?job=vllm").await;
     assert_eq!(none.status, StatusCode::BAD_REQUEST);
     assert!(
-        none.text().contains("there are: node, dcgm, ds01, podscope"),
+        none.text()
+            .contains("there are: node, dcgm, containers, processes, ds01, podscope"),
         "{}",
         none.text()
     );

@@ -8,3 +8,4 @@ mod history;
 mod prometheus;
 mod remote_write;
 mod rules;
+mod stress;

@@ -48,6 +48,9 @@ pub trait HostFs: Send + Sync + Debug {
         self.read(path, buffer)
     }
 
+    /// Closes the files below a folder that were kept open: what they belonged to is gone.
+    fn close_below(&self, _folder: &str) {}
+
     /// The names in a folder, sorted.
     fn list(&self, path: &str) -> io::Result<Vec<String>>;
 

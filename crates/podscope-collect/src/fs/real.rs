@@ -12,8 +12,10 @@ use rustc_hash::FxHashMap;
 
 use super::{HostFs, Uname, VfsStat};
 
-/// Hot files kept open at most; then all are closed, among them those of devices that are gone.
-const OPEN_FILES: usize = 512;
+/// Hot files kept open at most, where the process may open as many; further ones are opened for each reading.
+const MOST_OPEN_FILES: usize = 4096;
+/// Left to everything else: connections, segments, the log.
+const OTHER_FILES: usize = 512;
 
 /// Room for one read of most files below `/proc`.
 const READ_STEP: usize = 8 * 1024;
@@ -26,6 +28,14 @@ pub struct RealFs {
     root: PathBuf,
     /// Opening a file below `/proc` or `/sys` costs as much as reading it.
     open: Mutex<FxHashMap<Box<str>, Arc<File>>>,
+    most_open: usize,
+}
+
+/// How many files may be kept open beside everything else.
+fn room_for_open_files() -> usize {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let limit = limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+    limit.saturating_sub(OTHER_FILES).clamp(64, MOST_OPEN_FILES)
 }
 
 impl Default for RealFs {
@@ -42,6 +52,7 @@ impl RealFs {
             sys: sys.into(),
             root: root.into(),
             open: Mutex::default(),
+            most_open: room_for_open_files(),
         }
     }
 
@@ -69,10 +80,9 @@ impl RealFs {
             return Ok((Arc::clone(file), true));
         }
         let file = Arc::new(File::open(self.real(path))?);
-        if open.len() >= OPEN_FILES {
-            open.clear();
+        if open.len() < self.most_open {
+            open.insert(path.into(), Arc::clone(&file));
         }
-        open.insert(path.into(), Arc::clone(&file));
         Ok((file, false))
     }
 
@@ -123,6 +133,14 @@ impl HostFs for RealFs {
             }
         }
         result
+    }
+
+    fn close_below(&self, folder: &str) {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.retain(|path, _| {
+            let rest = path.strip_prefix(folder);
+            !rest.is_some_and(|rest| rest.starts_with('/'))
+        });
     }
 
     fn list(&self, path: &str) -> io::Result<Vec<String>> {
@@ -213,6 +231,25 @@ mod tests {
                 .expect("the file is there");
             assert_eq!(buffer, text.as_bytes());
         }
+    }
+
+    #[test]
+    fn files_of_a_folder_that_is_gone_are_closed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        for group in ["a", "ab"] {
+            std::fs::create_dir(folder.path().join(group)).expect("a writable folder");
+            std::fs::write(folder.path().join(group).join("stat"), "1").expect("a writable folder");
+        }
+        let fs = RealFs::new("/proc", folder.path(), "/");
+        let mut buffer = Vec::new();
+        for group in ["a", "ab"] {
+            let path = format!("/sys/{group}/stat");
+            fs.read_hot(&path, &mut buffer).expect("the file is there");
+        }
+        let open = || fs.open.lock().unwrap_or_else(PoisonError::into_inner).len();
+        assert_eq!(open(), 2);
+        fs.close_below("/sys/a");
+        assert_eq!(open(), 1, "only what lies below it");
     }
 
     #[test]

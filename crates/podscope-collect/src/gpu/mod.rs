@@ -20,6 +20,7 @@ mod rows;
 pub mod sim;
 mod snapshot;
 mod timing;
+mod watch;
 mod xids;
 
 use podscope_model::catalog::{Job, gpu};

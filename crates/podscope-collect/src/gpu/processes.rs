@@ -1,6 +1,7 @@
 //! Which processes use which GPU, and how much of it: read through NVML, shared with whoever ties processes to people.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
@@ -60,6 +61,21 @@ impl GpuProcesses {
     /// A copy of what was read last.
     pub fn table(&self) -> ProcessTable {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether the GPUs were read at least once; waits so long for the first reading, since collectors start together.
+    pub(crate) fn were_read(&self, patience: Duration) -> bool {
+        let until = Instant::now() + patience;
+        loop {
+            if self.table().generation > 0 {
+                return true;
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            std::thread::sleep(left.min(Duration::from_millis(50)));
+        }
     }
 
     pub(super) fn update(&self, change: impl FnOnce(&mut ProcessTable)) {

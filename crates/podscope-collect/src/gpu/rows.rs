@@ -2,18 +2,22 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use podscope_model::batch::Row;
 use podscope_model::catalog::{MetricDef, gpu};
+use podscope_model::event::EventSink;
 use podscope_model::leaf::GpuInfo;
 
 use super::expected::Expected;
 use super::readings::{PCIE_ERRORS, TEMPERATURE_LIMITS};
+use super::watch::Watch;
 use super::{
     Aliases, CallTime, GpuIdentity, GpuPlace, GpuProcesses, GpuSnapshot, Readings, Slice, Snapshot, XidBook,
     XidSource,
 };
 use crate::error::{CollectError, Problems};
+use crate::fs::HostFs;
 
 /// Why clocks are held down, as the label `reason` has it, by bit of `nvmlClocksEventReason*`.
 const CLOCK_REASONS: [&str; 9] = [
@@ -69,6 +73,10 @@ pub struct RowOptions {
     pub expected: Option<u32>,
     /// The XID errors, shared with the reader of the kernel log.
     pub xids: XidBook,
+    /// Where what happens is told; nowhere by default.
+    pub events: Option<Arc<dyn EventSink>>,
+    /// Whose clock the events go by; the system's by default.
+    pub clock: Option<Arc<dyn HostFs>>,
 }
 
 /// Calls of one class since the agent started.
@@ -89,6 +97,8 @@ pub(super) struct GpuRows {
     aliases: Aliases,
     expected: Expected,
     calls: BTreeMap<String, Calls>,
+    watch: Watch,
+    clock: Option<Arc<dyn HostFs>>,
 }
 
 /// The labels of one GPU's series; the last five are empty, and so absent, where they do not apply.
@@ -108,7 +118,18 @@ impl GpuRows {
             aliases: options.aliases,
             expected: Expected::new(options.expected),
             calls: BTreeMap::new(),
+            watch: options.events.map(Watch::new).unwrap_or_default(),
+            clock: options.clock,
         }
+    }
+
+    fn now_ms(&self) -> i64 {
+        let now = self
+            .clock
+            .as_ref()
+            .map_or_else(SystemTime::now, |clock| clock.now());
+        let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+        i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
     }
 
     pub(super) fn inventory(&self) -> Inventory {
@@ -122,16 +143,20 @@ impl GpuRows {
     /// Takes in what would be lost with the snapshot: which GPUs there are, their XID errors, what the calls took.
     pub(super) fn absorb(&mut self, snapshot: &Snapshot) {
         self.inventory.update(&snapshot.gpus);
+        let now_ms = self.now_ms();
         if snapshot.xids.is_some() {
-            self.xids.watch();
+            self.xids.watch(XidSource::Nvml);
         }
         for event in snapshot.xids.iter().flatten() {
             let gpu = snapshot.gpus.iter().find(|gpu| gpu.identity.uuid == event.uuid);
             if let Some(gpu) = gpu {
-                self.xids
+                let twice = self
+                    .xids
                     .add(&gpu.identity.pci_bus_id, event.xid, XidSource::Nvml);
+                self.watch.xid(&gpu.identity, event.xid, twice, now_ms);
             }
         }
+        self.watch.look(snapshot, &self.xids, now_ms);
         for CallTime {
             call,
             calls,

@@ -39,6 +39,8 @@ struct Book {
     gpus: BTreeMap<String, GpuXids>,
     /// Somebody looks: an absent error is none.
     watched: bool,
+    /// The kernel's log is read.
+    kernel: bool,
 }
 
 /// The errors of all GPUs: clone it, the content is shared.
@@ -47,8 +49,29 @@ pub struct XidBook(Arc<Mutex<Book>>);
 
 impl XidBook {
     /// Somebody watches for errors from now on.
-    pub fn watch(&self) {
-        self.change(|book| book.watched = true);
+    pub fn watch(&self, source: XidSource) {
+        self.change(|book| {
+            book.watched = true;
+            book.kernel |= source == XidSource::Kernel;
+        });
+    }
+
+    /// Whether a source is watched.
+    pub(crate) fn is_told_by(&self, source: XidSource) -> bool {
+        self.change(|book| {
+            if source == XidSource::Kernel {
+                book.kernel
+            } else {
+                book.watched
+            }
+        })
+    }
+
+    /// Whether the kernel's log told as many of these errors as NVML did.
+    pub(crate) fn kernel_knows(&self, pci_bus_id: &str, xid: u64) -> bool {
+        let gpu = self.of(pci_bus_id);
+        gpu.and_then(|gpu| gpu.counts.get(&xid).copied())
+            .is_some_and(|[nvml, kernel]| kernel >= nvml)
     }
 
     /// Whether somebody does.

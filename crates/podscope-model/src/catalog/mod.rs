@@ -5,9 +5,12 @@
 
 pub mod agent;
 pub mod alias;
+pub mod container;
 pub mod ds01;
 pub mod gpu;
 pub mod host;
+pub mod kernel;
+pub mod process;
 
 /// What kind of number a metric is; decides TYPE text and which functions make sense.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -123,6 +126,10 @@ pub enum Job {
     Node,
     /// dcgm-exporter's metrics.
     Dcgm,
+    /// Containers' counters, under cAdvisor's names.
+    Containers,
+    /// Processes on GPUs.
+    Processes,
     /// Allocations of a shared GPU server.
     Ds01,
     /// The agent's own.
@@ -130,12 +137,21 @@ pub enum Job {
 }
 
 impl Job {
-    pub const ALL: [Job; 4] = [Job::Node, Job::Dcgm, Job::Ds01, Job::Podscope];
+    pub const ALL: [Job; 6] = [
+        Job::Node,
+        Job::Dcgm,
+        Job::Containers,
+        Job::Processes,
+        Job::Ds01,
+        Job::Podscope,
+    ];
 
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Node => "node",
             Self::Dcgm => "dcgm",
+            Self::Containers => "containers",
+            Self::Processes => "processes",
             Self::Ds01 => "ds01",
             Self::Podscope => "podscope",
         }
@@ -193,10 +209,19 @@ pub(crate) use label_names;
 
 /// Every metric of the catalog, part by part.
 pub fn all() -> impl Iterator<Item = &'static MetricDef> {
-    [host::ALL, gpu::ALL, alias::ALL, ds01::ALL, agent::ALL]
-        .into_iter()
-        .flatten()
-        .copied()
+    [
+        host::ALL,
+        kernel::ALL,
+        gpu::ALL,
+        alias::ALL,
+        container::ALL,
+        process::ALL,
+        ds01::ALL,
+        agent::ALL,
+    ]
+    .into_iter()
+    .flatten()
+    .copied()
 }
 
 /// The catalog entry of a metric name; for a histogram's `_bucket`, `_sum` and `_count` too.
