@@ -41,6 +41,20 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     )?;
     fill(&history, end, end + 5 * 60_000, series, interval)?;
     history.close()?;
+    for prefix in ["raw-", "min-", "hour-"] {
+        let mut bytes = 0;
+        for entry in std::fs::read_dir(dir.path())? {
+            let entry = entry?;
+            if entry.file_name().to_string_lossy().starts_with(prefix) {
+                bytes += entry.metadata()?.len();
+            }
+        }
+        writeln!(
+            out,
+            "  {prefix}*: {bytes} bytes, {:.1} per series and day",
+            bytes as f64 / (series * days) as f64
+        )?;
+    }
 
     for run in 1..=3 {
         let begin = Instant::now();

@@ -189,20 +189,20 @@ pub struct TierLimits {
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
 impl Options {
-    /// Raw samples for 7 days in 1.2 GB, cells of a minute for 90 days in 600 MB, cells of an hour for two years in 200 MB;
+    /// Raw samples for 7 days in 1 GB, cells of a minute for 90 days in 700 MB, cells of an hour for two years in 300 MB;
     /// 5 s, 600 rows, 512 MiB.
     pub fn new(dir: impl Into<PathBuf>) -> Self {
         Self {
             dir: dir.into(),
             max_age: 7 * DAY,
-            max_bytes: 1_200_000_000,
+            max_bytes: 1_000_000_000,
             minute: TierLimits {
                 max_age: 90 * DAY,
-                max_bytes: 600_000_000,
+                max_bytes: 700_000_000,
             },
             hour: TierLimits {
                 max_age: 730 * DAY,
-                max_bytes: 200_000_000,
+                max_bytes: 300_000_000,
             },
             sync_interval: Duration::from_secs(5),
             chunk_rows: 600,

@@ -77,16 +77,16 @@ section! {
         /// Samples older than this are deleted.
         max_age: Period = Period::from_secs(7 * 86_400);
         /// The oldest samples are deleted when they take more than this on disk.
-        max_bytes: ByteSize = ByteSize(1_200_000_000);
+        max_bytes: ByteSize = ByteSize(1_000_000_000);
         /// Cells of a minute (sum, count, least, greatest, first and last value, what counters lost in resets) older than
         /// this are deleted. Long ranges are answered from cells.
         minutes_max_age: Period = Period::from_secs(90 * 86_400);
         /// The oldest cells of a minute are deleted when they take more than this on disk.
-        minutes_max_bytes: ByteSize = ByteSize(600_000_000);
+        minutes_max_bytes: ByteSize = ByteSize(700_000_000);
         /// Cells of an hour older than this are deleted.
         hours_max_age: Period = Period::from_secs(730 * 86_400);
         /// The oldest cells of an hour are deleted when they take more than this on disk.
-        hours_max_bytes: ByteSize = ByteSize(200_000_000);
+        hours_max_bytes: ByteSize = ByteSize(300_000_000);
         /// Written samples reach the disk at least this often: what a power failure can cost.
         sync_interval: Period = Period::from_secs(5);
         /// With less than this free on the file system the history stops growing: it removes as much as it adds.
