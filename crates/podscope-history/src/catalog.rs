@@ -33,6 +33,8 @@ pub(crate) struct Catalog {
     series: Vec<Option<Labels>>,
     names: BTreeMap<Arc<str>, Name>,
     streams: FxHashMap<StreamSpec, Arc<Stream>>,
+    /// Counts changes of what is known.
+    version: u64,
 }
 
 impl Catalog {
@@ -73,8 +75,19 @@ impl Catalog {
             .series
             .push(id);
         self.series.push(Some(shared));
+        self.version += 1;
         self.describe(labels, info);
         id
+    }
+
+    /// Another number whenever a series was met or forgotten, or a metric is described otherwise.
+    pub(crate) fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// The label sets of all series.
+    pub(crate) fn all(&self) -> Vec<Labels> {
+        self.series.iter().flatten().cloned().collect()
     }
 
     fn describe(&mut self, labels: &Labels, info: &MetricInfo) {
@@ -82,6 +95,7 @@ impl Catalog {
             && name.info != *info
         {
             name.info = info.clone();
+            self.version += 1;
         }
     }
 
@@ -146,7 +160,9 @@ impl Catalog {
 
     /// Forgets every series for which `keep` answers false.
     pub(crate) fn retain(&mut self, keep: impl Fn(SeriesId) -> bool) {
+        let before = self.ids.len();
         self.ids.retain(|_, id| keep(*id));
+        self.version += u64::from(self.ids.len() != before);
         for (id, slot) in self.series.iter_mut().enumerate() {
             if slot.is_some() && !keep(id as SeriesId) {
                 *slot = None;

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Instant;
 
 use podscope_model::batch::Row;
+use podscope_model::labels::Labels;
 use podscope_model::leaf::MetricInfo;
 use podscope_model::source::SourceError;
 
@@ -190,6 +191,26 @@ impl History {
             .read()
             .unwrap_or_else(PoisonError::into_inner)
             .metric_info()
+    }
+
+    /// Another number whenever [`History::known_series`] would answer something else; good for this process only.
+    pub fn catalog_version(&self) -> u64 {
+        self.catalog
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .version()
+    }
+
+    /// The label sets of all series that are kept, whenever they were written, in no order. Reads the directories of
+    /// segments that nobody has looked into yet.
+    ///
+    /// # Errors
+    /// A segment that cannot be read at all.
+    pub fn known_series(&self) -> Result<Vec<Labels>, SourceError> {
+        for segment in &self.view().segments {
+            self.index(segment)?;
+        }
+        Ok(self.catalog.read().unwrap_or_else(PoisonError::into_inner).all())
     }
 
     pub fn stats(&self) -> HistoryStats {
