@@ -81,7 +81,7 @@ pub struct SimCluster {
 
 type Collectors = (Arc<AgentState>, Vec<Driver>);
 
-fn now_ms() -> i64 {
+pub(crate) fn now_ms() -> i64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX))

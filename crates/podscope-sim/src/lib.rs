@@ -6,6 +6,7 @@
 //! | --- | --- |
 //! | [`options`] | what can be chosen |
 //! | [`cluster`] | [`SimCluster`]: starting, back-filling, living, stopping |
+//! | [`light`] | many nodes that weigh little |
 //! | [`node`] | [`SimNode`]: one agent, and the faults that can be injected |
 //! | `workload` | which jobs run when: a function of seed and time |
 //! | `machine`, `gpu` | what a node's counters do under that load |
@@ -19,6 +20,7 @@
 pub mod cluster;
 pub mod control;
 mod gpu;
+pub mod light;
 mod machine;
 pub mod node;
 mod noise;
@@ -29,6 +31,7 @@ pub mod trouble;
 mod workload;
 
 pub use cluster::{SimCluster, SimError, SimTarget};
+pub use light::{LightFleet, LightOptions};
 pub use node::{Fault, SimNode};
 pub use options::SimOptions;
 pub use trouble::{Spell, Trouble};

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::{Parser, ValueEnum};
-use podscope_sim::{SimCluster, SimOptions, SimTarget};
+use podscope_sim::{LightFleet, LightOptions, SimCluster, SimOptions, SimTarget};
 use serde_json::json;
 
 /// Simulates a GPU cluster: each node is the real agent over made-up counters, on a port of its own.
@@ -16,6 +16,12 @@ struct Args {
     /// Nodes.
     #[arg(long, default_value_t = 4)]
     nodes: usize,
+    /// Nodes that weigh little, to see how asking many scales: an hour of three metrics per GPU every 15 s, no back-fill.
+    #[arg(long, conflicts_with_all = ["backfill", "listen_base_port", "cpus", "seed"])]
+    light: bool,
+    /// With --light: number of the first node.
+    #[arg(long, default_value_t = 0, requires = "light")]
+    first: usize,
     /// GPUs per node.
     #[arg(long, default_value_t = 8)]
     gpus: u32,
@@ -82,7 +88,45 @@ fn write_file(path: &Path, text: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Says where the nodes can be asked.
+fn tell(args: &Args, targets: &[SimTarget]) -> anyhow::Result<()> {
+    let list = target_list(targets, args.format)?;
+    match &args.targets {
+        Some(path) => write_file(path, &list).with_context(|| format!("cannot write {}", path.display())),
+        None => Ok(std::io::stdout().lock().write_all(list.as_bytes())?),
+    }
+}
+
+async fn told_to_end() -> anyhow::Result<()> {
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    tokio::select! {
+        pressed = tokio::signal::ctrl_c() => pressed?,
+        _ = terminate.recv() => {}
+    }
+    Ok(())
+}
+
+async fn run_light(args: Args) -> anyhow::Result<()> {
+    let mut fleet = LightFleet::start(LightOptions {
+        nodes: args.nodes,
+        first: args.first,
+        gpus: args.gpus,
+        cluster: args.cluster.clone(),
+        data_dir: args.data_dir.clone(),
+        ..LightOptions::default()
+    })
+    .await?;
+    tell(&args, &fleet.targets())?;
+    tracing::info!(nodes = args.nodes, "simulating light nodes");
+    told_to_end().await?;
+    fleet.stop();
+    Ok(())
+}
+
 async fn run(args: Args) -> anyhow::Result<()> {
+    if args.light {
+        return run_light(args).await;
+    }
     let backfill =
         Duration::try_from_secs_f64(args.backfill * 3_600.0).context("--backfill is no number of hours")?;
     let cluster = SimCluster::start(SimOptions {
@@ -92,16 +136,12 @@ async fn run(args: Args) -> anyhow::Result<()> {
         backfill,
         seed: args.seed,
         base_port: args.listen_base_port,
-        data_dir: args.data_dir,
-        cluster: args.cluster,
+        data_dir: args.data_dir.clone(),
+        cluster: args.cluster.clone(),
         ..SimOptions::default()
     })
     .await?;
-    let list = target_list(&cluster.targets(), args.format)?;
-    match &args.targets {
-        Some(path) => write_file(path, &list).with_context(|| format!("cannot write {}", path.display()))?,
-        None => std::io::stdout().lock().write_all(list.as_bytes())?,
-    }
+    tell(&args, &cluster.targets())?;
     tracing::info!(
         nodes = args.nodes,
         "simulating; {:.1} h of history filled in {:.1} s",
@@ -125,11 +165,7 @@ async fn run(args: Args) -> anyhow::Result<()> {
             ),
         }
     }
-    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-    tokio::select! {
-        pressed = tokio::signal::ctrl_c() => pressed?,
-        _ = terminate.recv() => {}
-    }
+    told_to_end().await?;
     cluster.stop().await;
     Ok(())
 }

@@ -2,6 +2,7 @@
 //! command that gets them again; nothing here is a test.
 
 mod agent_cost;
+mod fleet;
 mod panels;
 mod process;
 
@@ -33,6 +34,19 @@ enum What {
         #[arg(long, default_value_t = 20)]
         repeats: usize,
     },
+    /// Aggregates over many light nodes through the plugin protocol, asked flat or through hubs; memory under many queries.
+    Fleet {
+        #[arg(long, default_value_t = 1000)]
+        nodes: usize,
+        /// Hubs in between; 0: the plugin asks the nodes themselves.
+        #[arg(long, default_value_t = 0)]
+        hubs: usize,
+        #[arg(long, default_value_t = 50)]
+        repeats: usize,
+        /// Queries at the same time when memory is measured.
+        #[arg(long, default_value_t = 64)]
+        clients: usize,
+    },
 }
 
 pub(crate) fn run(arguments: BenchArguments) -> Result<()> {
@@ -42,6 +56,20 @@ pub(crate) fn run(arguments: BenchArguments) -> Result<()> {
     runtime.block_on(async {
         match arguments.what {
             What::Agent { seconds } => agent_cost::run(&arguments.bin, seconds).await,
+            What::Fleet {
+                nodes,
+                hubs,
+                repeats,
+                clients,
+            } => {
+                let size = fleet::Size {
+                    nodes,
+                    hubs,
+                    repeats,
+                    clients,
+                };
+                fleet::run(&arguments.bin, size).await
+            }
             What::Panels { nodes, repeats } => panels::run(&arguments.bin, nodes, repeats).await,
         }
     })

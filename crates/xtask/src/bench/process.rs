@@ -109,6 +109,33 @@ impl Drop for Program {
     }
 }
 
+impl Program {
+    pub(crate) fn name(&self) -> &str {
+        self.name.rsplit('/').next().unwrap_or(&self.name)
+    }
+
+    /// Stops it as a debugger would, or lets it go on.
+    pub(crate) fn freeze(&self, frozen: bool) -> Result<()> {
+        let signal = match frozen {
+            true => "-STOP",
+            false => "-CONT",
+        };
+        let status = Command::new("kill")
+            .args([signal, &self.child.id().to_string()])
+            .status()?;
+        anyhow::ensure!(status.success(), "kill {signal}: {status}");
+        Ok(())
+    }
+}
+
+/// The value below which the share `at` of the values lies.
+pub(crate) fn percentile(values: &mut [f64], at: f64) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let last = values.len().saturating_sub(1);
+    let index = (last as f64 * at).ceil() as usize;
+    values.get(index).copied().unwrap_or(f64::NAN)
+}
+
 /// The middle value.
 pub(crate) fn median(values: &mut [f64]) -> f64 {
     values.sort_by(f64::total_cmp);
