@@ -12,6 +12,7 @@
 //! | `timeInterval` | smallest step of a query that says nothing else, as a duration | `1s` |
 //! | `maxSamples`, `maxSeries` | what one query may read and answer on each node and at the root | 50000000, 100000 |
 //! | `stores` | Prometheus-compatible servers beside the agents: list of `{name, url, match?, longTermAfter?, dropLabels?, basicAuthUser?, tenant?, timeoutMs?, tlsSkipVerify?}` | none |
+//! | `maxQueryCells`, `maxMemoryMiB` | values one query may make, and memory it may hold, on each node and at the root | 50000000, 1024 |
 //! | `tlsAuthWithCACert` | trust only the certificates in the secret `tlsCACert` | false |
 //! | `tlsAuth` | show the certificate and key in the secrets `tlsClientCert`, `tlsClientKey` | false |
 //! | `tlsSkipVerify` | accept any certificate | false |
@@ -36,6 +37,10 @@ use serde_json::{Map, Value};
 use crate::query::duration;
 use crate::request::DataSource;
 use crate::scope::{NameBy, ScopeSettings};
+
+/// How often the nodes are asked whether they still have what they had. A metric that a node has for the first time is found
+/// after at most this long.
+const INVENTORY_INTERVAL: Duration = Duration::from_secs(5);
 
 /// A setting that makes no sense.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -94,6 +99,10 @@ impl Settings {
             limits: Limits {
                 max_samples: read.whole("maxSamples", defaults.max_samples)?,
                 max_series: read.whole("maxSeries", defaults.max_series)?,
+                max_cells: read.whole("maxQueryCells", defaults.max_cells)?,
+                max_bytes: read
+                    .whole("maxMemoryMiB", defaults.max_bytes >> 20)?
+                    .saturating_mul(1 << 20),
                 timeout_ms: u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX),
             },
             token: secret("token").map(|token| Secret::new(token.trim())),
@@ -112,6 +121,7 @@ impl Settings {
             timeout: self.timeout,
             connect_timeout: self.connect_timeout,
             limits: self.limits,
+            inventory_interval: Some(INVENTORY_INTERVAL),
             ..FleetConfig::default()
         }
     }

@@ -367,7 +367,7 @@ impl<'a> Query<'a> {
         instant: bool,
         widened: Option<Notice>,
     ) -> Vec<Frame> {
-        self.metrics.missing(answer.completeness.missing.len());
+        self.metrics.missing(answer.completeness.missing_count());
         let value_column = match self.asked.many_tables {
             true => format!("Value #{}", self.raw.ref_id),
             false => "Value".to_owned(),

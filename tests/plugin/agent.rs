@@ -1,6 +1,7 @@
 //! An agent of the tests: the real PromQL leaf and the real wire format over samples in memory, behind a router that can
 //! also misbehave.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,11 +12,13 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use podscope_model::catalog::{Kind, Unit, agent, gpu};
+use podscope_model::inventory::{LabelsAnswer, LabelsQuery};
 use podscope_model::labels::{Labels, NAME};
 use podscope_model::leaf::{
     ApiError, ApiErrorKind, GpuInfo, LeafAnswer, LeafQuery, LeafStats, LeafValue, MetricInfo, NodeInfo,
-    SeriesAnswer, SeriesQuery, Shape,
+    SeriesAnswer, SeriesQuery, Shape, Target,
 };
+use podscope_model::matcher::Matcher;
 use podscope_model::source::{Budget, Cancel, SeriesSource};
 use podscope_model::wire;
 use podscope_promql::memory::MemorySource;
@@ -175,6 +178,7 @@ fn router(state: Arc<Node>) -> Router {
     Router::new()
         .route("/v1/query", post(query))
         .route("/v1/series", post(series))
+        .route("/v1/labels", post(labels))
         .route("/v1/info", get(info))
         .with_state(state)
 }
@@ -274,6 +278,7 @@ async fn query(State(node): State<Arc<Node>>, headers: HeaderMap, body: axum::Js
                 covered: vec![(query.grid.start_ms, query.grid.end_ms)],
                 annotations,
                 stats: LeafStats::default(),
+                behind: None,
             };
             let bytes = wire::encode(&answer).expect("encodes");
             ([(header::CONTENT_TYPE, wire::CONTENT_TYPE)], bytes).into_response()
@@ -298,26 +303,66 @@ async fn series(
         return response;
     }
     let query = body.0;
-    let source = Labelled::new(&node, &query.target).data;
-    let selectors = if query.selectors.is_empty() {
+    let range = (query.start_ms, query.end_ms);
+    axum::Json(SeriesAnswer {
+        leaf_id: format!("leaf-{}", node.name),
+        instance: node.name.clone(),
+        series: listed(&node, &query.target, query.selectors, range),
+        behind: None,
+    })
+    .into_response()
+}
+
+fn listed(
+    node: &Node,
+    target: &Target,
+    selectors: Vec<Vec<Matcher>>,
+    (start_ms, end_ms): (i64, i64),
+) -> Vec<Labels> {
+    let source = Labelled::new(node, target).data;
+    let selectors = if selectors.is_empty() {
         vec![Vec::new()]
     } else {
-        query.selectors
+        selectors
     };
     let mut found = Vec::new();
     for matchers in selectors {
         found.extend(
             source
-                .series(&matchers, query.start_ms, query.end_ms, &Budget::unlimited())
+                .series(&matchers, start_ms, end_ms, &Budget::unlimited())
                 .expect("no limit"),
         );
     }
     found.sort();
     found.dedup();
-    axum::Json(SeriesAnswer {
+    found
+}
+
+async fn labels(
+    State(node): State<Arc<Node>>,
+    headers: HeaderMap,
+    body: axum::Json<LabelsQuery>,
+) -> Response {
+    let _busy = Busy::new(&node);
+    if let Some(response) = misbehave(&node, &headers).await {
+        return response;
+    }
+    let query = body.0;
+    let range = (query.start_ms, query.end_ms);
+    let found = listed(&node, &query.target, query.selectors, range);
+    let values: BTreeSet<String> = found
+        .iter()
+        .flat_map(|series| series.iter())
+        .filter_map(|label| match &query.name {
+            Some(name) => (label.name.as_ref() == name).then(|| label.value.to_string()),
+            None => Some(label.name.to_string()),
+        })
+        .collect();
+    axum::Json(LabelsAnswer {
         leaf_id: format!("leaf-{}", node.name),
         instance: node.name.clone(),
-        series: found,
+        values: values.into_iter().collect(),
+        behind: None,
     })
     .into_response()
 }

@@ -22,6 +22,7 @@ use crate::driver::Driver;
 use crate::events::Inbox;
 use crate::events::keeper::EventKeeper;
 use crate::http::router;
+use crate::hub::{Hub, HubError};
 use crate::identity::Identity;
 use crate::listen::{ListenError, bind, check_exposure};
 use crate::reload::{Reloader, install};
@@ -58,6 +59,8 @@ pub enum StartError {
     Threads(#[source] std::io::Error),
     #[error("cannot tell this program's own file, which the GPU collector starts again")]
     OwnFile(#[source] std::io::Error),
+    #[error(transparent)]
+    Hub(#[from] HubError),
     #[error("cannot serve")]
     Serve(#[source] std::io::Error),
 }
@@ -111,6 +114,9 @@ impl Agent {
         state.set_event_store(Arc::clone(&events));
         if let Some(inbox) = &options.inbox {
             inbox.attach(&events);
+        }
+        if config.fanout.is_hub() {
+            state.set_hub(Hub::start(&state, &config).await?);
         }
 
         let mut own_intervals = BTreeMap::new();

@@ -1,10 +1,12 @@
 //! The agent API over this node's history: what `/v1/*` serves, and what the simulator and a hub call in process.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
 use podscope_history::History;
 use podscope_model::event::{EventAnswer, EventQuery, MAX_EVENTS};
+use podscope_model::inventory::{Inventory, LabelsAnswer, LabelsQuery};
 use podscope_model::labels::Labels;
 use podscope_model::leaf::{
     AgentApi, ApiError, ApiErrorKind, LeafAnswer, LeafQuery, LeafStats, LeafValue, Limits, NodeInfo,
@@ -18,6 +20,7 @@ use crate::queries::RunError;
 use crate::schedule::now_ms;
 use crate::scope::ScopedSource;
 use crate::state::AgentState;
+use crate::stream::lock;
 
 impl AgentState {
     /// The labels the asker's target list gives this node; its own where the asker names none.
@@ -81,10 +84,38 @@ impl AgentState {
             instance: self.instance().to_owned(),
             grid: query.grid,
             value,
-            covered: self.history().covered(query.grid.start_ms, query.grid.end_ms),
+            // Looks at every chunk of the range: only for who asks.
+            covered: match query.shape {
+                Shape::Coverage => self.history().covered(query.grid.start_ms, query.grid.end_ms),
+                Shape::Steps | Shape::Partials | Shape::Samples => Vec::new(),
+            },
             annotations,
             stats,
+            behind: None,
         })
+    }
+
+    /// What is stored here, made anew when another series was met or forgotten.
+    fn inventory_now(&self) -> Result<Arc<Inventory>, ApiError> {
+        let mut kept = lock(self.kept_inventory());
+        let version = self.history().catalog_version();
+        if let Some((made_at, inventory)) = &*kept
+            && *made_at == version
+        {
+            return Ok(Arc::clone(inventory));
+        }
+        let series = self.history().known_series().map_err(|error| of_source(&error))?;
+        let inventory = Inventory::of_store(
+            self.history().leaf_id(),
+            self.instance(),
+            self.history().stats().oldest_ms,
+            self.metrics(),
+            &series,
+        );
+        let inventory = Arc::new(inventory);
+        // Looking into segments may have met series.
+        *kept = Some((self.history().catalog_version(), Arc::clone(&inventory)));
+        Ok(inventory)
     }
 }
 
@@ -106,17 +137,42 @@ fn check_grid(query: &LeafQuery, max_points: u64) -> Result<(), ApiError> {
     Ok(())
 }
 
-impl AgentApi for AgentState {
-    async fn query(&self, query: LeafQuery) -> Result<LeafAnswer, ApiError> {
+impl AgentState {
+    /// Evaluates one leaf expression and does something with the answer, without changing threads in between.
+    async fn query_then<T: Send + 'static>(
+        &self,
+        query: LeafQuery,
+        then: impl FnOnce(LeafAnswer) -> Result<T, ApiError> + Send + 'static,
+    ) -> Result<T, ApiError> {
         let node = self.labels_for(&query.target)?;
         check_grid(&query, self.live().limits.max_points)?;
         let limits = self.bounded(query.limits);
         let state = self.shared()?;
         let ran = self
             .queries()
-            .run(limits, move |budget| state.answer(&query, node, budget))
+            .run(limits, move |budget| {
+                state.answer(&query, node, budget).and_then(then)
+            })
             .await;
         ran.map_err(of_run)?
+    }
+
+    /// [`AgentApi::query`], answered as the body that `/v1/query` sends.
+    ///
+    /// # Errors
+    /// As [`AgentApi::query`].
+    pub(crate) async fn query_encoded(&self, query: LeafQuery) -> Result<Vec<u8>, ApiError> {
+        self.query_then(query, |answer| {
+            podscope_model::wire::encode(&answer)
+                .map_err(|error| ApiError::new(ApiErrorKind::Internal, error.to_string()))
+        })
+        .await
+    }
+}
+
+impl AgentApi for AgentState {
+    async fn query(&self, query: LeafQuery) -> Result<LeafAnswer, ApiError> {
+        self.query_then(query, Ok).await
     }
 
     async fn series(&self, query: SeriesQuery) -> Result<SeriesAnswer, ApiError> {
@@ -139,6 +195,7 @@ impl AgentApi for AgentState {
             leaf_id: self.history().leaf_id().to_owned(),
             instance: self.instance().to_owned(),
             series,
+            behind: None,
         })
     }
 
@@ -157,6 +214,45 @@ impl AgentApi for AgentState {
             .queries()
             .run(limits, move |budget| state.find_events(&query, &node, budget));
         ran.await.map_err(of_run)?
+    }
+
+    async fn labels(&self, query: LabelsQuery) -> Result<LabelsAnswer, ApiError> {
+        let name = query.name.clone();
+        let listed = self.series(SeriesQuery {
+            selectors: query.selectors,
+            start_ms: query.start_ms,
+            end_ms: query.end_ms,
+            target: query.target,
+            user: query.user,
+            limits: query.limits,
+            route: query.route,
+        });
+        let listed = listed.await?;
+        let values: BTreeSet<&str> = match &name {
+            Some(name) => listed
+                .series
+                .iter()
+                .filter_map(|labels| labels.get(name))
+                .collect(),
+            None => listed
+                .series
+                .iter()
+                .flat_map(|labels| labels.iter().map(|label| label.name.as_ref()))
+                .collect(),
+        };
+        Ok(LabelsAnswer {
+            values: values.into_iter().map(str::to_owned).collect(),
+            leaf_id: listed.leaf_id,
+            instance: listed.instance,
+            behind: None,
+        })
+    }
+
+    async fn inventory(&self, known: Option<String>) -> Result<Option<Arc<Inventory>>, ApiError> {
+        let state = self.shared()?;
+        let made = tokio::task::spawn_blocking(move || state.inventory_now()).await;
+        let made = made.map_err(|_| of_run(RunError::Panicked))??;
+        Ok((known.as_deref() != Some(made.version.as_str())).then_some(made))
     }
 
     async fn info(&self) -> Result<NodeInfo, ApiError> {
@@ -209,7 +305,10 @@ pub(crate) fn of_run(error: RunError) -> ApiError {
 
 pub(crate) fn of_budget(error: BudgetError) -> ApiError {
     let kind = match error {
-        BudgetError::Samples { .. } | BudgetError::Series { .. } => ApiErrorKind::Limit,
+        BudgetError::Samples { .. }
+        | BudgetError::Series { .. }
+        | BudgetError::Cells { .. }
+        | BudgetError::Memory { .. } => ApiErrorKind::Limit,
         BudgetError::Time { .. } => ApiErrorKind::Timeout,
         BudgetError::Cancelled => ApiErrorKind::Cancelled,
     };

@@ -142,8 +142,12 @@ fn run(options: Run) -> Result<(), String> {
     }
     log_to_stderr(&config)?;
     raise_file_limit();
-    // One thread serves; queries run on a few others that end when idle.
-    let runtime = tokio::runtime::Builder::new_current_thread()
+    // One thread serves; queries run on a few others that end when idle. A hub reads many answers at once.
+    let mut runtime = match config.fanout.is_hub() {
+        true => tokio::runtime::Builder::new_multi_thread(),
+        false => tokio::runtime::Builder::new_current_thread(),
+    };
+    let runtime = runtime
         .enable_all()
         .max_blocking_threads(
             usize::try_from(config.limits.max_concurrent_queries)

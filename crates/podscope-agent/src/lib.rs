@@ -9,6 +9,7 @@
 //! | [`stream`], [`driver`], [`schedule`] | from a collector's row to the history, at its time |
 //! | [`self_metrics`] | what the agent says of itself |
 //! | `api`, [`labelled`], [`queries`] | the agent API over the history: node labels, budgets, cancelling |
+//! | [`hub`] | the nodes behind this one, where it is a hub |
 //! | [`http`] | the router: `/v1`, `/metrics`, the Prometheus API, `/-/*` |
 //! | [`events`] | events: the door for collectors, webhooks |
 //! | [`remote_write`], [`ingest`] | samples to a store elsewhere, and samples that others made |
@@ -30,6 +31,7 @@ pub mod driver;
 pub mod events;
 pub mod exposition;
 pub mod http;
+pub mod hub;
 pub mod identity;
 pub mod ingest;
 pub mod labelled;

@@ -78,12 +78,11 @@ impl Queries {
         let _guard = CancelOnDrop(cancel.clone());
         let left = timeout.saturating_sub(arrived.elapsed());
         let left_ms = u64::try_from(left.as_millis()).unwrap_or(u64::MAX).max(1);
-        let budget = Budget::new(
-            limits.max_samples,
-            limits.max_series,
-            Some(left_ms),
-            cancel.clone(),
-        );
+        let left = Limits {
+            timeout_ms: left_ms,
+            ..limits
+        };
+        let budget = Budget::of(&left, cancel.clone());
         let totals = Arc::clone(&self.totals);
         let worked = tokio::task::spawn_blocking(move || {
             let begun = Instant::now();

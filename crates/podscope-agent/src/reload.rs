@@ -14,7 +14,7 @@ use crate::state::{AgentState, Live, Reload, ReloadReport};
 use crate::stream::lock;
 
 /// Keys whose new values are used at once; all others are read at the start only.
-const APPLIED: [&str; 17] = [
+const APPLIED: [&str; 19] = [
     "labels",
     "token",
     "token_file",
@@ -23,6 +23,8 @@ const APPLIED: [&str; 17] = [
     "write.peers",
     "limits.max_samples",
     "limits.max_series",
+    "limits.max_cells",
+    "limits.max_memory",
     "limits.timeout",
     "limits.max_points",
     "collectors.interval",

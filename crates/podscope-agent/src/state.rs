@@ -2,16 +2,18 @@
 //! and, in the same process, the simulator and the fan-out talk to this.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError, RwLock, Weak};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, Weak};
 
 use podscope_history::History;
 use podscope_history::events::EventStore;
 use podscope_model::catalog::Job;
+use podscope_model::inventory::Inventory;
 use podscope_model::labels::Labels;
 use podscope_model::leaf::{GpuInfo, Limits, MetricInfo};
 
 use crate::config::{ByteSize, LimitsConfig, Period, WriteAccess};
 use crate::exposition::Exposition;
+use crate::hub::Hub;
 use crate::identity::Identity;
 use crate::ingest::Receiver;
 use crate::labelled::node_labels;
@@ -82,6 +84,10 @@ pub struct AgentState {
     receiver: Arc<Receiver>,
     reload: RwLock<Option<Reload>>,
     started_ms: i64,
+    /// With the version of the catalog it was made from.
+    inventory: Mutex<Option<(u64, Arc<Inventory>)>>,
+    /// What lies behind, where this agent is a hub.
+    hub: OnceLock<Hub>,
 }
 
 impl std::fmt::Debug for AgentState {
@@ -109,6 +115,8 @@ impl AgentState {
             receiver,
             reload: RwLock::new(None),
             started_ms: now_ms(),
+            inventory: Mutex::default(),
+            hub: OnceLock::new(),
         })
     }
 
@@ -140,6 +148,21 @@ impl AgentState {
 
     pub fn queries(&self) -> &Queries {
         &self.queries
+    }
+
+    pub(crate) fn kept_inventory(&self) -> &Mutex<Option<(u64, Arc<Inventory>)>> {
+        &self.inventory
+    }
+
+    /// The nodes behind this one, where it is a hub.
+    pub fn hub(&self) -> Option<&Hub> {
+        self.hub.get()
+    }
+
+    /// Makes a hub of this agent: from now on it answers for the nodes behind it too.
+    pub fn set_hub(&self, hub: Hub) {
+        // Set once, at the start.
+        drop(self.hub.set(hub));
     }
 
     pub fn started_ms(&self) -> i64 {
@@ -207,6 +230,8 @@ impl AgentState {
         Limits {
             max_samples: asked.max_samples.min(allowed.max_samples),
             max_series: asked.max_series.min(allowed.max_series),
+            max_cells: asked.max_cells.min(allowed.max_cells),
+            max_bytes: asked.max_bytes.min(allowed.max_bytes),
             timeout_ms: asked.timeout_ms.min(allowed.timeout_ms),
         }
     }

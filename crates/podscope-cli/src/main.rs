@@ -3,6 +3,7 @@
 mod convert;
 mod demo;
 mod event;
+mod explain;
 mod export;
 mod grafana;
 mod history;

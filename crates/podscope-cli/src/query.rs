@@ -12,6 +12,7 @@ use podscope_model::source::Budget;
 use podscope_promql::openmetrics::{self, TimeUnit};
 use podscope_promql::{Options, Outcome, ValueType, api_json, evaluate, parse};
 
+use crate::explain::Explained;
 use crate::table;
 use crate::time::{parse_step, parse_time};
 
@@ -49,6 +50,9 @@ pub(crate) struct QueryArguments {
     /// How long one agent may take to answer, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 10.0)]
     timeout: f64,
+    /// Print how the query was answered instead of the answer: what the nodes were asked, what came back, what it cost.
+    #[arg(long, conflicts_with = "data")]
+    explain: bool,
     /// How the answer is printed.
     #[arg(long, value_enum, default_value_t = Output::Table)]
     output: Output,
@@ -91,6 +95,8 @@ struct Answer {
     grid: Grid,
     /// Steps were asked for, be it one.
     range: bool,
+    /// How it came about, where that was asked for.
+    explained: Option<Explained>,
 }
 
 /// Runs the query and prints the answer. Answers whether it succeeded; an error of the query has then been printed.
@@ -133,7 +139,12 @@ async fn answer(arguments: QueryArguments) -> Result<Answer, Failure> {
             .map_err(|error| Failure::bad_data(format!("{}: {error}", path.display())))?;
         let outcome = evaluate(&parsed, grid, Options::default(), &source, &Budget::unlimited())
             .map_err(Failure::execution)?;
-        return Ok(Answer { outcome, grid, range });
+        return Ok(Answer {
+            outcome,
+            grid,
+            range,
+            explained: None,
+        });
     }
     let read = |path: &PathBuf| {
         std::fs::read_to_string(path)
@@ -170,7 +181,21 @@ async fn answer(arguments: QueryArguments) -> Result<Answer, Failure> {
     outcome
         .annotations
         .extend(answer.completeness.notice().map(Annotation::Warning));
-    Ok(Answer { outcome, grid, range })
+    let explained = arguments.explain.then(|| {
+        Explained::new(
+            parsed.text(),
+            grid,
+            &outcome.value,
+            answer.completeness,
+            answer.stats,
+        )
+    });
+    Ok(Answer {
+        outcome,
+        grid,
+        range,
+        explained,
+    })
 }
 
 fn grid(arguments: &QueryArguments) -> Result<Grid, Failure> {
@@ -201,15 +226,17 @@ fn grid(arguments: &QueryArguments) -> Result<Grid, Failure> {
 }
 
 fn print(answer: &Answer, output: Output, out: &mut impl Write, err: &mut impl Write) -> anyhow::Result<()> {
-    match output {
-        Output::Json => {
+    match (output, &answer.explained) {
+        (Output::Json, Some(explained)) => writeln!(out, "{}", explained.json()?)?,
+        (Output::Table, Some(explained)) => explained.print(out)?,
+        (Output::Json, None) => {
             writeln!(
                 out,
                 "{}",
                 api_json::success(&answer.outcome, answer.grid, answer.range)
             )?;
         }
-        Output::Table => {
+        (Output::Table, None) => {
             table::print(&answer.outcome.value, answer.grid, answer.range, out)?;
             for annotation in &answer.outcome.annotations {
                 let (level, text) = match annotation {

@@ -44,6 +44,7 @@ fn body(node: usize, series: usize) -> Bytes {
         covered: vec![(GRID.start_ms, GRID.end_ms)],
         annotations: Vec::new(),
         stats: LeafStats::default(),
+        behind: None,
     };
     wire::encode(&answer).expect("well formed").into()
 }

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use podscope_model::leaf::{ApiError, ApiErrorKind, Limits, NodeInfo};
+pub use podscope_model::leaf::Missing;
+use podscope_model::leaf::{ApiError, Limits, NodeInfo};
 use podscope_model::matcher::Matcher;
 use podscope_model::sample::Grid;
 use podscope_model::scope::Scope;
@@ -49,9 +50,10 @@ pub struct FleetAnswer {
 /// Who was asked and who answered.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Completeness {
-    /// Leaves that could have contributed; one reached twice counts once. 0: the query needed none.
+    /// Leaves that could have contributed, those behind hubs too; one reached twice counts once. 0: the query needed none.
     pub expected: usize,
     pub answered: usize,
+    /// Who did not answer; of those behind a hub only some.
     pub missing: Vec<Missing>,
 }
 
@@ -66,7 +68,12 @@ impl Completeness {
     }
 
     pub fn is_complete(&self) -> bool {
-        self.missing.is_empty()
+        self.answered >= self.expected
+    }
+
+    /// How many did not answer, named or not.
+    pub fn missing_count(&self) -> usize {
+        self.expected.saturating_sub(self.answered)
     }
 
     /// One sentence for a notice, or `None` when everybody answered.
@@ -74,39 +81,47 @@ impl Completeness {
     /// `3 of 4 nodes answered; n2: connection refused ...`
     pub fn notice(&self) -> Option<String> {
         const NAMED: usize = 5;
-        if self.missing.is_empty() {
+        if self.is_complete() {
             return None;
         }
-        let mut text = format!("{} of {} nodes answered; missing: ", self.answered, self.expected);
+        let mut text = format!(
+            "{} of {} nodes answered; missing: ",
+            thousands(self.answered),
+            thousands(self.expected)
+        );
         let named: Vec<String> = self.missing.iter().take(NAMED).map(ToString::to_string).collect();
         text.push_str(&named.join("; "));
-        if self.missing.len() > NAMED {
-            text.push_str(&format!("; and {} more", self.missing.len() - NAMED));
+        let more = match self.missing.len() > NAMED || self.missing.is_empty() {
+            true => self.missing_count().saturating_sub(named.len()),
+            false => 0,
+        };
+        if more > 0 {
+            text.push_str(&format!("; and {} more", thousands(more)));
         }
         Some(text)
     }
 }
 
-/// A leaf that did not answer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Missing {
-    /// Its name in the target list, else the name it once gave itself, else the URL's host and port.
-    pub instance: String,
-    pub url: String,
-    pub kind: ApiErrorKind,
-    /// What happened and what to do, without the name.
-    pub reason: String,
-}
-
-impl std::fmt::Display for Missing {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(out, "{}: {}", self.instance, self.reason)
+/// `9,987`
+fn thousands(number: usize) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
     }
+    text
 }
 
 /// What one query cost.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct FleetStats {
+    /// Nodes asked: agents and hubs.
+    pub asked: u64,
+    /// What the root evaluated; `#1` is the first fragment.
+    pub root_expr: String,
     /// One entry per question the plan sent to the leaves.
     pub fragments: Vec<FragmentStats>,
     /// From the call to the answer.
@@ -121,12 +136,20 @@ pub struct FleetStats {
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct FragmentStats {
     pub expr: String,
+    /// How its answers come back.
+    pub shape: Option<podscope_model::leaf::Shape>,
+    /// Nodes that answered: agents and hubs.
+    pub answered: u64,
+    /// Leaves that answered, those behind hubs too.
+    pub leaves: u64,
     /// Series (or groups) over all leaves.
     pub series: u64,
     /// Numbers in them.
     pub cells: u64,
     /// Bytes of the bodies; 0 for agents in the same process.
     pub bytes: u64,
+    /// Samples the leaves read for it.
+    pub samples_read: u64,
     pub slowest: Option<Slowest>,
 }
 

@@ -2,12 +2,14 @@
 
 use std::error::Error as StdError;
 use std::io::ErrorKind;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, IF_NONE_MATCH};
 use http::{Method, StatusCode};
 use podscope_model::event::{EventAnswer, EventQuery};
+use podscope_model::inventory::{Inventory, LabelsAnswer, LabelsQuery};
 use podscope_model::leaf::{
     AgentApi, ApiError, ApiErrorKind, LeafAnswer, LeafQuery, NodeInfo, SeriesAnswer, SeriesQuery,
 };
@@ -123,6 +125,11 @@ impl HttpAgent {
             other => other,
         };
         let response = response.map_err(|error| self.transport_failure(&error))?;
+        self.accepted(response, accept).await
+    }
+
+    /// The body of a successful answer of the accepted type.
+    async fn accepted(&self, response: reqwest::Response, accept: &str) -> Result<Bytes, LeafFailure> {
         let status = response.status();
         let media_type = response
             .headers()
@@ -157,13 +164,17 @@ impl HttpAgent {
         body: Option<Bytes>,
         accept: &'static str,
     ) -> Result<reqwest::Response, reqwest::Error> {
-        let mut url = self.base.clone();
-        url.set_path(&format!("{}{path}", self.base.path().trim_end_matches('/')));
-        let mut request = self.client.request(method, url).header(ACCEPT, accept);
+        let mut request = self.client.request(method, self.url(path)).header(ACCEPT, accept);
         if let Some(body) = body {
             request = request.header(CONTENT_TYPE, JSON).body(body);
         }
         request.send().await
+    }
+
+    fn url(&self, path: &str) -> reqwest::Url {
+        let mut url = self.base.clone();
+        url.set_path(&format!("{}{path}", self.base.path().trim_end_matches('/')));
+        url
     }
 
     /// Reads a body up to `limit` bytes.
@@ -302,6 +313,38 @@ impl Leaf for HttpAgent {
                 .await
         })
     }
+
+    fn labels(&self, query: LabelsQuery) -> LeafFuture<'_, LabelsAnswer> {
+        Box::pin(async move { self.json(self.post("/v1/labels", &query, JSON).await).await })
+    }
+
+    fn inventory(&self, known: Option<String>) -> LeafFuture<'_, Option<Arc<Inventory>>> {
+        Box::pin(async move {
+            let mut request = self
+                .client
+                .request(Method::GET, self.url("/v1/inventory"))
+                .header(ACCEPT, JSON);
+            if let Some(version) = known {
+                request = request.header(IF_NONE_MATCH, format!("\"{version}\""));
+            }
+            let response = request
+                .send()
+                .await
+                .map_err(|error| self.transport_failure(&error))?;
+            if response.status() == StatusCode::NOT_MODIFIED {
+                return Ok(Weighed {
+                    value: None,
+                    bytes: 0,
+                });
+            }
+            let body = self.accepted(response, JSON).await;
+            let Weighed { value, bytes } = self.json::<Inventory>(body).await?;
+            Ok(Weighed {
+                value: Some(Arc::new(value)),
+                bytes,
+            })
+        })
+    }
 }
 
 impl AgentApi for HttpAgent {
@@ -319,6 +362,14 @@ impl AgentApi for HttpAgent {
 
     async fn info(&self) -> Result<NodeInfo, ApiError> {
         plain(Leaf::info(self).await)
+    }
+
+    async fn labels(&self, query: LabelsQuery) -> Result<LabelsAnswer, ApiError> {
+        plain(Leaf::labels(self, query).await)
+    }
+
+    async fn inventory(&self, known: Option<String>) -> Result<Option<Arc<Inventory>>, ApiError> {
+        plain(Leaf::inventory(self, known).await)
     }
 }
 
@@ -366,6 +417,20 @@ pub(crate) fn build_client(config: &FleetConfig, any_https: bool) -> Result<reqw
         })?),
     };
     builder
+        .build()
+        .map_err(|error| FleetError::Config(format!("the HTTP client cannot be set up: {error}")))
+}
+
+/// A client for anybody but agents: no token, the system's trust store.
+///
+/// # Errors
+/// [`FleetError::Config`] when the system has no usable trust store.
+pub fn plain_client(timeout: Duration) -> Result<reqwest::Client, FleetError> {
+    reqwest::Client::builder()
+        .timeout(timeout)
+        .user_agent(concat!("podscope/", env!("CARGO_PKG_VERSION")))
+        .tls_backend_preconfigured(tls::client_config(&crate::config::TlsConfig::default(), true)?)
+        .no_proxy()
         .build()
         .map_err(|error| FleetError::Config(format!("the HTTP client cannot be set up: {error}")))
 }

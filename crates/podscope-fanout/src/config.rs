@@ -85,6 +85,13 @@ pub struct FleetConfig {
     pub proxy: Option<String>,
     /// What one query may use, on each leaf and at the root, unless the query says otherwise.
     pub limits: Limits,
+    /// How often every target is asked whether its inventory is still what is known of it. `None`: never; every query then
+    /// goes to every target, and lists of labels are asked for.
+    pub inventory_interval: Option<Duration>,
+    /// A hub's other half, which lists the same nodes: asked for those that are not reached otherwise.
+    pub pair: Option<TargetSpec>,
+    /// Targets that come later may be `https://`: the certificates to trust are read at once.
+    pub expect_https: bool,
 }
 
 impl Default for FleetConfig {
@@ -99,6 +106,9 @@ impl Default for FleetConfig {
             max_body_bytes: 256 << 20,
             proxy: None,
             limits: Limits::default(),
+            inventory_interval: None,
+            pair: None,
+            expect_https: false,
         }
     }
 }

@@ -6,20 +6,21 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use podscope_model::catalog::{Job, agent};
+use podscope_model::catalog::agent;
 use podscope_model::labels::{Labels, NAME};
-use podscope_model::leaf::{LeafQuery, Limits, Shape};
+use podscope_model::leaf::{Limits, Route};
 use podscope_model::matcher::{Matcher, all_match};
-use podscope_model::sample::{Grid, SeriesData};
+use podscope_model::sample::SeriesData;
 use podscope_model::source::{Budget, BudgetError, Select, SeriesSource, SourceError};
 use rustc_hash::FxHashMap;
 use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::ask;
-use crate::node::Node;
+use crate::expected::{all_up_labels, covered_by_all, up_labels_of};
+use crate::fleet::Inner;
+use crate::known::NodeLabels;
+use crate::node::{NO_LABELS, Node};
 
 /// An agent writes rows at least this often; an interval that ends this close to now has not ended.
 const STILL_RUNNING_MS: i64 = 30_000;
@@ -27,22 +28,6 @@ const STILL_RUNNING_MS: i64 = 30_000;
 const MAX_MADE: i64 = 5_000_000;
 /// Rasters for functions of a window, finest first.
 const RASTERS_MS: [i64; 4] = [1_000, 5_000, 15_000, 60_000];
-
-/// The labels of a node's `up`.
-pub(crate) fn up_labels(node: &Node) -> Labels {
-    let instance = node.instance();
-    let own = [
-        (NAME, agent::UP.name),
-        ("instance", &instance),
-        ("job", Job::Node.as_str()),
-    ];
-    let listed = node
-        .spec
-        .labels
-        .iter()
-        .map(|(name, value)| (name.as_str(), value.as_str()));
-    Labels::from_pairs(listed.chain(own))
-}
 
 /// When a node was running.
 #[derive(Clone, Debug)]
@@ -56,13 +41,14 @@ struct NodeUp {
 
 /// Answers selectors of `up` at the root. Used from a blocking thread: it asks the nodes when it is asked.
 pub(crate) struct UpSource {
-    pub(crate) nodes: Vec<Arc<Node>>,
-    pub(crate) gate: Arc<Semaphore>,
-    pub(crate) deadline: Instant,
-    pub(crate) limits: Limits,
-    pub(crate) lookback_ms: i64,
-    pub(crate) cancelled: CancellationToken,
-    pub(crate) runtime: Handle,
+    inner: Arc<Inner>,
+    /// Whether everything is hidden from this asker.
+    hidden: bool,
+    deadline: Instant,
+    limits: Limits,
+    lookback_ms: i64,
+    cancelled: CancellationToken,
+    runtime: Handle,
     asked: Mutex<Asked>,
 }
 
@@ -75,15 +61,15 @@ struct Asked {
 impl std::fmt::Debug for UpSource {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         out.debug_struct("UpSource")
-            .field("nodes", &self.nodes.len())
+            .field("hidden", &self.hidden)
             .finish_non_exhaustive()
     }
 }
 
 impl UpSource {
     pub(crate) fn new(
-        nodes: Vec<Arc<Node>>,
-        gate: Arc<Semaphore>,
+        inner: Arc<Inner>,
+        hidden: bool,
         deadline: Instant,
         limits: Limits,
         lookback_ms: i64,
@@ -91,8 +77,8 @@ impl UpSource {
     ) -> Self {
         let runtime = Handle::current();
         Self {
-            nodes,
-            gate,
+            inner,
+            hidden,
             deadline,
             limits,
             lookback_ms,
@@ -147,57 +133,45 @@ impl UpSource {
     }
 
     async fn ask(&self, start_ms: i64, end_ms: i64) -> Vec<NodeUp> {
-        let grid = Grid {
-            start_ms,
-            end_ms,
-            step_ms: (end_ms - start_ms).max(1),
-        };
-        let (gate, deadline, limits) = (Arc::clone(&self.gate), self.deadline, self.limits);
-        let job = move |node: Arc<Node>| {
-            let gate = Arc::clone(&gate);
-            async move {
-                let query = LeafQuery {
-                    expr: String::new(),
-                    shape: Shape::Coverage,
-                    grid,
-                    lookback_ms: 0,
-                    target: node.target(),
-                    user: None,
-                    limits,
-                };
-                let answer = node.ask(&gate, deadline, |leaf| leaf.query(query)).await?.value;
-                node.check_identity(&answer.instance, &answer.leaf_id)?;
-                Ok(answer.covered)
-            }
-        };
-        // Nothing is fatal here: no error ends the round.
-        let answers = ask::each(&self.nodes, job, |_| false).await.unwrap_or_default();
+        if self.hidden {
+            return Vec::new();
+        }
+        let everybody = Route::default();
+        let asked = covered_by_all(
+            &self.inner,
+            (start_ms, end_ms),
+            self.deadline,
+            self.limits,
+            (NO_LABELS, &everybody),
+        );
         let now_ms = now_ms();
-        self.nodes
-            .iter()
-            .zip(answers)
-            .map(|(node, answer)| match answer {
-                Ok(mut covered) => {
-                    covered.retain(|(from, to)| from <= to);
-                    covered.sort_unstable();
-                    // Who answers is running, also since its last row.
-                    if let Some(last) = covered.last_mut()
-                        && last.1 >= end_ms.min(now_ms) - STILL_RUNNING_MS
-                    {
-                        last.1 = last.1.max(end_ms);
-                    }
-                    NodeUp {
-                        labels: up_labels(node),
-                        covered,
-                        silent: None,
-                    }
+        let mut seen = rustc_hash::FxHashSet::default();
+        asked
+            .await
+            .into_iter()
+            .map(|leaf| {
+                let mut covered = leaf.covered;
+                covered.retain(|(from, to)| from <= to);
+                covered.sort_unstable();
+                // Who answers is running, also since its last row.
+                if leaf.silent.is_none()
+                    && let Some(last) = covered.last_mut()
+                    && last.1 >= end_ms.min(now_ms) - STILL_RUNNING_MS
+                {
+                    last.1 = last.1.max(end_ms);
                 }
-                Err(error) => NodeUp {
-                    labels: up_labels(node),
-                    covered: Vec::new(),
-                    silent: Some(format!("{}: {error}", node.instance())),
-                },
+                let node = NodeLabels {
+                    instance: Some(&leaf.instance),
+                    labels: &leaf.labels,
+                    outer: NO_LABELS,
+                };
+                NodeUp {
+                    labels: up_labels_of(node, ""),
+                    covered,
+                    silent: leaf.silent.map(|why| format!("{}: {why}", leaf.instance)),
+                }
             })
+            .filter(|node| seen.insert(node.labels.clone()))
             .collect()
     }
 
@@ -206,7 +180,12 @@ impl UpSource {
         if select.function.is_none() {
             return (self.lookback_ms / 2).max(1);
         }
-        let nodes = self.nodes.len().max(1) as i64;
+        let nodes = self.inner.nodes();
+        let leaves = |node: &Arc<Node>| {
+            node.known()
+                .map_or(1, |known| known.inventory.leaves.len().max(1))
+        };
+        let nodes = nodes.iter().map(leaves).sum::<usize>().max(1) as i64;
         let fits = |raster: &&i64| span_ms / **raster <= MAX_MADE / nodes;
         RASTERS_MS
             .iter()
@@ -263,7 +242,10 @@ impl SeriesSource for UpSource {
         _end_ms: i64,
         _budget: &Budget,
     ) -> Result<Vec<Labels>, SourceError> {
-        let labels = self.nodes.iter().map(|node| up_labels(node));
+        if self.hidden {
+            return Ok(Vec::new());
+        }
+        let labels = all_up_labels(&self.inner.nodes()).into_iter();
         Ok(labels.filter(|labels| all_match(matchers, labels)).collect())
     }
 }

@@ -59,7 +59,10 @@ impl FleetError {
 fn eval_kind(error: &EvalError) -> ApiErrorKind {
     use podscope_model::source::{BudgetError, SourceError};
     let budget = |error: &BudgetError| match error {
-        BudgetError::Samples { .. } | BudgetError::Series { .. } => ApiErrorKind::Limit,
+        BudgetError::Samples { .. }
+        | BudgetError::Series { .. }
+        | BudgetError::Cells { .. }
+        | BudgetError::Memory { .. } => ApiErrorKind::Limit,
         BudgetError::Time { .. } => ApiErrorKind::Timeout,
         BudgetError::Cancelled => ApiErrorKind::Cancelled,
     };

@@ -1,18 +1,21 @@
 //! Events of many agents, merged by time.
 
+use std::collections::BTreeMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
-use podscope_model::event::{EventFilter, EventId, EventQuery, MAX_EVENTS, StoredEvent};
+use podscope_model::event::{EventAnswer, EventFilter, EventId, EventQuery, MAX_EVENTS, StoredEvent};
+use podscope_model::leaf::{Behind, Route};
 use podscope_model::scope::Scope;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use tokio::time::Instant;
 
 use crate::answer::Completeness;
-use crate::ask;
+use crate::ask::{self, Answered, Gathered, Wanted};
 use crate::error::FleetError;
-use crate::fleet::{Fleet, is_fatal};
-use crate::node::Node;
+use crate::fleet::{Fleet, Inner};
+use crate::node::NO_LABELS;
+use crate::route::Way;
 
 /// Which events are wanted of the fleet.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,45 +46,13 @@ impl Fleet {
     /// # Errors
     /// No targets, no answer at all, or a question an agent refuses.
     pub async fn events(&self, request: EventsRequest) -> Result<FleetEvents, FleetError> {
-        if self.inner.nodes.is_empty() {
+        if self.inner.nodes().is_empty() {
             return Err(FleetError::NoTargets);
         }
-        let deadline = Instant::now() + self.inner.config.timeout;
-        let gate = Arc::clone(&self.inner.gate);
         let limit = request.limit.clamp(1, MAX_EVENTS);
-        let timeout_ms = self.inner.timeout_ms();
-        // All of them, whatever the selector says of `instance`: an event may bring one of its own, as an alert about a
-        // node does that a hub was told of.
-        let asked = &self.inner.nodes;
-        let job = move |node: Arc<Node>| {
-            let gate = Arc::clone(&gate);
-            let query = EventQuery {
-                filter: request.filter.clone(),
-                start_ms: request.start_ms,
-                end_ms: request.end_ms,
-                limit,
-                stored_after_ms: request.stored_after_ms,
-                target: node.target(),
-                user: request.user.clone(),
-                timeout_ms,
-            };
-            async move {
-                let answer = node.ask(&gate, deadline, |leaf| leaf.events(query)).await?.value;
-                node.check_identity(&answer.instance, &answer.leaf_id)?;
-                Ok(answer)
-            }
-        };
-        let answers = ask::each(asked, job, is_fatal)
-            .await
-            .map_err(|(node, error)| FleetError::Leaf {
-                instance: node.instance(),
-                url: node.spec.url.clone(),
-                error,
-            })?;
-        let (kept, completeness) = ask::sort_out(asked, answers, |answer| &answer.leaf_id);
-        if completeness.answered == 0 && completeness.expected > 0 {
-            return Err(FleetError::NoneAnswered(completeness));
-        }
+        let Gathered {
+            kept, completeness, ..
+        } = self.inner.events_of(request, NO_LABELS).await?;
         let mut truncated = false;
         let mut lists = Vec::with_capacity(kept.len());
         for (_, answer) in kept {
@@ -94,6 +65,74 @@ impl Fleet {
             truncated: truncated || cut,
             completeness,
         })
+    }
+}
+
+impl Answered for EventAnswer {
+    fn leaf_id(&self) -> &str {
+        &self.leaf_id
+    }
+
+    /// Events that are reached twice are recognised by their ids.
+    fn behind(&self) -> Option<&Behind> {
+        None
+    }
+}
+
+impl Inner {
+    /// Asks everybody for events.
+    pub(crate) async fn events_of(
+        self: &Arc<Self>,
+        request: EventsRequest,
+        outer: &BTreeMap<String, String>,
+    ) -> Result<Gathered<EventAnswer>, FleetError> {
+        let deadline = Instant::now() + self.config.timeout;
+        let gate = Arc::clone(&self.gate);
+        let limit = request.limit.clamp(1, MAX_EVENTS);
+        let timeout_ms = self.timeout_ms();
+        let given = outer.clone();
+        let job = move |way: Way| {
+            let gate = Arc::clone(&gate);
+            let query = EventQuery {
+                filter: request.filter.clone(),
+                start_ms: request.start_ms,
+                end_ms: request.end_ms,
+                limit,
+                stored_after_ms: request.stored_after_ms,
+                target: way.node.target(&given),
+                user: request.user.clone(),
+                timeout_ms,
+            };
+            async move {
+                let answer = way
+                    .node
+                    .ask(&gate, deadline, |leaf| leaf.events(query))
+                    .await?
+                    .value;
+                way.node.check_identity(&answer.instance, &answer.leaf_id)?;
+                Ok(answer)
+            }
+        };
+        let everybody = Route::default();
+        let wanted = Wanted {
+            // All of them, whatever the selector says of `instance`: an event may bring one of its own, as an alert about a
+            // node does that a hub was told of.
+            parts: vec![&[]],
+            outer,
+            route: &everybody,
+            done: FxHashSet::default(),
+        };
+        let gathered = ask::gather(self, &wanted, deadline, job, ask::refusals)
+            .await
+            .map_err(|(node, error)| FleetError::Leaf {
+                instance: node.instance(),
+                url: node.spec.url.clone(),
+                error,
+            })?;
+        if gathered.completeness.answered == 0 && gathered.completeness.expected > 0 {
+            return Err(FleetError::NoneAnswered(gathered.completeness));
+        }
+        Ok(gathered)
     }
 }
 

@@ -1,7 +1,8 @@
 //! [`Fleet`]: PromQL over many leaves.
 
+use std::collections::{HashMap, HashSet};
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use podscope_model::leaf::{AgentApi, ApiError, ApiErrorKind};
 use podscope_model::sample::Grid;
@@ -13,9 +14,10 @@ use crate::client::{HttpAgent, authority, build_client, parse_url};
 use crate::coalesce::{Coalescer, Work};
 use crate::config::{FleetConfig, TargetSpec};
 use crate::error::FleetError;
-use crate::inventory::Lists;
-use crate::leaf::{InProcess, Leaf};
+use crate::leaf::InProcess;
+use crate::lists::Lists;
 use crate::node::Node;
+use crate::pull::Puller;
 use crate::query::run;
 
 /// Many agents, asked as one. Cheap to clone; clones share connections, circuits and what is under way.
@@ -25,8 +27,12 @@ pub struct Fleet {
 }
 
 pub(crate) struct Inner {
-    pub(crate) nodes: Vec<Arc<Node>>,
+    nodes: RwLock<Arc<[Arc<Node>]>>,
+    /// A hub's own store, and its pair: they stay when the target list changes.
+    fixed: Vec<Arc<Node>>,
+    client: reqwest::Client,
     pub(crate) config: FleetConfig,
+    pub(crate) puller: Puller,
     pub(crate) gate: Arc<Semaphore>,
     pub(crate) lists: Lists,
     pub(crate) queries: Coalescer<Key, Result<Arc<FleetAnswer>, FleetError>>,
@@ -39,14 +45,14 @@ pub(crate) struct Key {
     grid: Grid,
     lookback_ms: i64,
     user: Option<Scope>,
-    limits: (u64, u64, u64),
+    limits: [u64; 5],
     alert: bool,
 }
 
 impl fmt::Debug for Fleet {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.debug_struct("Fleet")
-            .field("targets", &self.inner.nodes.len())
+            .field("targets", &self.inner.nodes().len())
             .finish_non_exhaustive()
     }
 }
@@ -62,25 +68,10 @@ impl Fleet {
     /// # Errors
     /// [`FleetError::Config`] naming the target or setting that cannot be used.
     pub fn new(config: FleetConfig) -> Result<Self, FleetError> {
-        let mut urls = Vec::with_capacity(config.targets.len());
-        for target in &config.targets {
-            urls.push(parse_url(&target.url)?);
-        }
-        let client = build_client(&config, urls.iter().any(|url| url.scheme() == "https"))?;
-        let mut leaves: Vec<(TargetSpec, String, Box<dyn Leaf>)> = Vec::with_capacity(urls.len());
-        for (target, url) in config.targets.iter().zip(urls) {
-            // The same line twice is one target.
-            if leaves.iter().any(|(known, _, _)| known == target) {
-                continue;
-            }
-            let place = authority(&url);
-            let agent = HttpAgent::with_client(client.clone(), url, &config);
-            leaves.push((target.clone(), place, Box::new(agent)));
-        }
-        Self::of(config, leaves)
+        Self::of(config, Vec::new())
     }
 
-    /// A fleet of agents in this process; `config.targets` is ignored in favour of the pairs.
+    /// A fleet of agents in this process, beside those of `config.targets`.
     ///
     /// # Errors
     /// [`FleetError::Config`].
@@ -88,37 +79,74 @@ impl Fleet {
         config: FleetConfig,
         agents: Vec<(TargetSpec, A)>,
     ) -> Result<Self, FleetError> {
-        let leaves = agents.into_iter().map(|(spec, agent)| {
+        let timeout = config.timeout;
+        let nodes = agents.into_iter().map(|(spec, agent)| {
             let place = spec.url.clone();
-            (spec, place, Box::new(InProcess(agent)) as Box<dyn Leaf>)
+            Node::new(spec, place, timeout, Box::new(InProcess(agent)), false)
         });
-        Self::of(config, leaves.collect())
+        Self::of(config, nodes.collect())
     }
 
-    fn of(config: FleetConfig, leaves: Vec<(TargetSpec, String, Box<dyn Leaf>)>) -> Result<Self, FleetError> {
+    pub(crate) fn of(config: FleetConfig, mut fixed: Vec<Arc<Node>>) -> Result<Self, FleetError> {
         if config.max_in_flight == 0 {
             return Err(FleetError::Config("max_in_flight must be at least 1".to_owned()));
         }
-        let nodes = leaves
-            .into_iter()
-            .map(|(spec, place, leaf)| Node::new(spec, place, config.timeout, leaf))
-            .collect();
+        let mut urls = config
+            .targets
+            .iter()
+            .chain(&config.pair)
+            .map(|target| &target.url);
+        let https = config.expect_https || urls.any(|url| url.starts_with("https:"));
+        let client = build_client(&config, https)?;
+        if let Some(pair) = &config.pair {
+            fixed.push(http_node(&client, &config, pair, true)?);
+        }
         let gate = Arc::new(Semaphore::new(config.max_in_flight));
+        let targets = config.targets.clone();
         let inner = Inner {
-            nodes,
+            nodes: RwLock::new(fixed.clone().into()),
+            fixed,
+            client,
             config,
+            puller: Puller::default(),
             gate,
             lists: Lists::default(),
             queries: Coalescer::default(),
         };
-        Ok(Self {
+        let fleet = Self {
             inner: Arc::new(inner),
-        })
+        };
+        fleet.set_targets(&targets)?;
+        Ok(fleet)
+    }
+
+    /// Replaces the target list. Connections, circuits and what is known of targets that stay are kept.
+    ///
+    /// # Errors
+    /// [`FleetError::Config`] naming the target that cannot be used; the list then stays as it was.
+    pub fn set_targets(&self, targets: &[TargetSpec]) -> Result<(), FleetError> {
+        let before = self.inner.nodes();
+        let known: HashMap<&TargetSpec, &Arc<Node>> = before.iter().map(|node| (&node.spec, node)).collect();
+        let mut listed: HashSet<&TargetSpec> = HashSet::with_capacity(targets.len());
+        let mut nodes = self.inner.fixed.clone();
+        for target in targets {
+            // The same line twice is one target.
+            if !listed.insert(target) {
+                continue;
+            }
+            nodes.push(match known.get(target) {
+                Some(node) => Arc::clone(node),
+                None => http_node(&self.inner.client, &self.inner.config, target, false)?,
+            });
+        }
+        *self.inner.nodes.write().unwrap_or_else(PoisonError::into_inner) = nodes.into();
+        self.inner.lists.forget();
+        Ok(())
     }
 
     /// The targets, as given.
-    pub fn targets(&self) -> impl Iterator<Item = &TargetSpec> {
-        self.inner.nodes.iter().map(|node| &node.spec)
+    pub fn targets(&self) -> Vec<TargetSpec> {
+        self.inner.nodes().iter().map(|node| node.spec.clone()).collect()
     }
 
     /// Requests under way now.
@@ -137,13 +165,20 @@ impl Fleet {
     /// # Errors
     /// See [`FleetError`]. A leaf that does not answer is no error: [`Completeness`] names it.
     pub async fn query(&self, query: FleetQuery) -> Result<FleetAnswer, FleetError> {
+        self.keep_inventories();
         let limits = query.limits.unwrap_or(self.inner.config.limits);
         let key = Key {
             expr: query.expr.clone(),
             grid: query.grid,
             lookback_ms: query.lookback_ms,
             user: query.user.clone(),
-            limits: (limits.max_samples, limits.max_series, limits.timeout_ms),
+            limits: [
+                limits.max_samples,
+                limits.max_series,
+                limits.max_cells,
+                limits.max_bytes,
+                limits.timeout_ms,
+            ],
             alert: query.alert,
         };
         let begin = || -> Work<_> {
@@ -159,7 +194,30 @@ impl Fleet {
     }
 }
 
+fn http_node(
+    client: &reqwest::Client,
+    config: &FleetConfig,
+    target: &TargetSpec,
+    pair: bool,
+) -> Result<Arc<Node>, FleetError> {
+    let url = parse_url(&target.url)?;
+    let place = authority(&url);
+    let agent = HttpAgent::with_client(client.clone(), url, config);
+    Ok(Node::new(
+        target.clone(),
+        place,
+        config.timeout,
+        Box::new(agent),
+        pair,
+    ))
+}
+
 impl Inner {
+    /// Whoever may be asked now.
+    pub(crate) fn nodes(&self) -> Arc<[Arc<Node>]> {
+        Arc::clone(&self.nodes.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
     pub(crate) fn timeout_ms(&self) -> u64 {
         u64::try_from(self.config.timeout.as_millis()).unwrap_or(u64::MAX)
     }

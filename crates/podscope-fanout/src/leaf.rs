@@ -2,8 +2,10 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use podscope_model::event::{EventAnswer, EventQuery};
+use podscope_model::inventory::{Inventory, LabelsAnswer, LabelsQuery};
 use podscope_model::leaf::{
     AgentApi, ApiError, ApiErrorKind, LeafAnswer, LeafQuery, NodeInfo, SeriesAnswer, SeriesQuery,
 };
@@ -51,6 +53,9 @@ pub(crate) trait Leaf: Send + Sync {
         let _unused = query;
         Box::pin(async { Err(LeafFailure::miss(ApiErrorKind::Unreachable, "has no events")) })
     }
+    fn labels(&self, query: LabelsQuery) -> LeafFuture<'_, LabelsAnswer>;
+    /// `None`: what is known is still so.
+    fn inventory(&self, known: Option<String>) -> LeafFuture<'_, Option<Arc<Inventory>>>;
 }
 
 /// An agent in this process.
@@ -71,6 +76,14 @@ impl<A: AgentApi> Leaf for InProcess<A> {
 
     fn info(&self) -> LeafFuture<'_, NodeInfo> {
         Box::pin(async { weightless(self.0.info().await) })
+    }
+
+    fn labels(&self, query: LabelsQuery) -> LeafFuture<'_, LabelsAnswer> {
+        Box::pin(async { weightless(self.0.labels(query).await) })
+    }
+
+    fn inventory(&self, known: Option<String>) -> LeafFuture<'_, Option<Arc<Inventory>>> {
+        Box::pin(async { weightless(self.0.inventory(known).await) })
     }
 }
 

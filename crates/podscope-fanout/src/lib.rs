@@ -6,6 +6,7 @@
 //! | [`config`] | targets (Prometheus's file-SD form), token, TLS, timeouts |
 //! | [`answer`] | what comes back: the value, who answered, what it cost |
 //! | [`fleet`] | [`Fleet`]: the queries themselves |
+//! | [`relay`] | [`Relay`]: a fleet as one agent, which is what a hub is |
 //! | [`client`] | [`HttpAgent`]: the agent API over HTTP, and one sentence per way to fail |
 //!
 //! A [`Fleet`] is cheap to make (it connects lazily) and cheap to clone. Dropping a future of it cancels the work: the
@@ -13,17 +14,24 @@
 
 pub mod answer;
 mod ask;
+mod asking;
 pub mod client;
 mod coalesce;
 pub mod config;
 mod coverage;
 pub mod error;
 mod events;
+mod expected;
 pub mod fleet;
-mod inventory;
+mod known;
 mod leaf;
+mod listing;
+mod lists;
 mod node;
+mod pull;
 mod query;
+pub mod relay;
+mod route;
 mod tls;
 
 pub use answer::{
@@ -35,3 +43,4 @@ pub use config::{FleetConfig, Secret, TargetSpec, TlsConfig};
 pub use error::FleetError;
 pub use events::{EventsRequest, FleetEvents};
 pub use fleet::Fleet;
+pub use relay::Relay;

@@ -1,7 +1,8 @@
 //! One target with its circuit: after a few misses in a row it is no longer asked, only probed, until it answers.
 
+use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
 use podscope_model::leaf::{ApiError, ApiErrorKind, Target};
@@ -10,6 +11,7 @@ use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
 use crate::config::TargetSpec;
+use crate::known::{Known, NodeLabels};
 use crate::leaf::{Leaf, LeafFailure, LeafFuture, Weighed};
 
 /// Misses in a row that open the circuit.
@@ -25,8 +27,14 @@ pub(crate) struct Node {
     authority: String,
     timeout: Duration,
     leaf: Box<dyn Leaf>,
+    /// The other hub of a pair: asked only for what is not reached otherwise.
+    pub(crate) pair: bool,
     state: Mutex<State>,
+    known: RwLock<Option<Arc<Known>>>,
 }
+
+/// Labels of a hub's parent, where there is none.
+pub(crate) const NO_LABELS: &BTreeMap<String, String> = &BTreeMap::new();
 
 #[derive(Default)]
 struct State {
@@ -60,14 +68,53 @@ impl Node {
         authority: String,
         timeout: Duration,
         leaf: Box<dyn Leaf>,
+        pair: bool,
     ) -> Arc<Self> {
         Arc::new(Self {
             spec,
             authority,
             timeout,
             leaf,
+            pair,
             state: Mutex::default(),
+            known: RwLock::default(),
         })
+    }
+
+    /// What is known of it beforehand.
+    pub(crate) fn known(&self) -> Option<Arc<Known>> {
+        self.known.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether it is not asked now.
+    pub(crate) fn is_open(&self) -> bool {
+        self.state().open.is_some()
+    }
+
+    /// Brings what is known up to date. Answers whether it changed.
+    pub(crate) async fn pull(
+        self: &Arc<Self>,
+        gate: &Semaphore,
+        deadline: Instant,
+    ) -> Result<bool, ApiError> {
+        let version = self.known().map(|known| known.inventory.version.clone());
+        let Ok(Ok(_permit)) = timeout_at(deadline, gate.acquire()).await else {
+            return Err(ApiError::new(ApiErrorKind::Timeout, "not asked in time"));
+        };
+        let answer = match timeout_at(deadline, self.leaf.inventory(version)).await {
+            Ok(answer) => answer.map_err(|failure| failure.error)?.value,
+            Err(_) => return Err(ApiError::new(ApiErrorKind::Timeout, "no answer in time")),
+        };
+        let Some(inventory) = answer else {
+            return Ok(false);
+        };
+        let leaf_id = match inventory.leaves.is_empty() {
+            true => inventory.leaf_id.clone(),
+            false => hub_id(&inventory.leaf_id),
+        };
+        self.check_identity(&inventory.instance, &leaf_id)?;
+        *self.known.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(Known { inventory }));
+        Ok(true)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -91,27 +138,35 @@ impl Node {
         self.state().leaf_id.clone()
     }
 
-    /// Who we ask for.
-    pub(crate) fn target(&self) -> Target {
+    /// Who we ask for; `outer`: the labels that the hub's parent gives.
+    pub(crate) fn target(&self, outer: &BTreeMap<String, String>) -> Target {
+        let mut labels = self.spec.labels.clone();
+        for (name, value) in outer {
+            labels.entry(name.clone()).or_insert_with(|| value.clone());
+        }
         Target {
             instance: self.spec.instance.clone().unwrap_or_default(),
-            labels: self.spec.labels.clone(),
+            labels,
         }
     }
 
-    /// Whether a series any of the selectors wants can lie here. Only `instance` is certain beforehand: a series may
-    /// bring labels of its own under a node label's name.
-    pub(crate) fn can_match(&self, selectors: &[Vec<Matcher>]) -> bool {
-        let Some(instance) = &self.spec.instance else {
-            return true;
+    /// Whether a series any of the selectors wants can lie here. Before its inventory is known only `instance` is certain:
+    /// a series may bring labels of its own under a node label's name.
+    pub(crate) fn can_match(&self, selectors: &[Vec<Matcher>], outer: &BTreeMap<String, String>) -> bool {
+        let known = self.known();
+        let node = NodeLabels {
+            instance: self.spec.instance.as_deref(),
+            labels: &self.spec.labels,
+            outer,
         };
-        let accepts = |matchers: &Vec<Matcher>| {
-            matchers
-                .iter()
-                .filter(|matcher| matcher.name() == "instance")
-                .all(|matcher| matcher.matches(instance))
-        };
-        selectors.is_empty() || selectors.iter().any(accepts)
+        match known {
+            Some(known) if known.is_hub() => known.can_match(node, selectors),
+            Some(known) => {
+                let instance = node.instance.or(Some(known.inventory.instance.as_str()));
+                known.can_match(NodeLabels { instance, ..node }, selectors)
+            }
+            None => selectors.is_empty() || selectors.iter().any(|matchers| !node.excludes(matchers)),
+        }
     }
 
     /// Notes who answered, and refuses an answer of somebody else (rule 2 of the design).
@@ -221,6 +276,11 @@ impl Node {
     }
 }
 
+/// How a hub is told apart from its own store.
+pub(crate) fn hub_id(leaf_id: &str) -> String {
+    format!("hub:{leaf_id}")
+}
+
 /// Asks a silent leaf who it is, ever more slowly, until it answers or its fleet is gone.
 async fn probe(node: Weak<Node>, timeout: Duration) {
     let mut pause = PROBE_FIRST;
@@ -241,6 +301,7 @@ async fn probe(node: Weak<Node>, timeout: Duration) {
 
 #[cfg(test)]
 mod tests {
+    use podscope_model::inventory::{Inventory, LabelsAnswer, LabelsQuery};
     use podscope_model::leaf::{LeafAnswer, LeafQuery, NodeInfo, SeriesAnswer, SeriesQuery};
 
     use super::*;
@@ -264,6 +325,14 @@ mod tests {
         fn info(&self) -> LeafFuture<'_, NodeInfo> {
             dead()
         }
+
+        fn labels(&self, _: LabelsQuery) -> LeafFuture<'_, LabelsAnswer> {
+            dead()
+        }
+
+        fn inventory(&self, _: Option<String>) -> LeafFuture<'_, Option<Arc<Inventory>>> {
+            dead()
+        }
     }
 
     #[tokio::test(start_paused = true)]
@@ -273,6 +342,7 @@ mod tests {
             "a:1".to_owned(),
             PROBE_SLOWEST,
             Box::new(Dead),
+            false,
         );
         let probing = tokio::spawn(probe(Arc::downgrade(&node), PROBE_SLOWEST));
         tokio::time::sleep(PROBE_SLOWEST * 10).await;

@@ -4,27 +4,27 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::join_all;
 use podscope_model::catalog;
-use podscope_model::leaf::{
-    Annotation, ApiError, ApiErrorKind, LeafAnswer, LeafQuery, LeafValue, Limits, Shape,
-};
+use podscope_model::leaf::{Annotation, LeafValue, Limits, Route};
 use podscope_model::matcher::{Matcher, fixed_name};
 use podscope_model::sample::Grid;
-use podscope_model::source::{Budget, Cancel};
-use podscope_promql::{Options, Outcome, Plan, Value, ValueType};
+use podscope_model::source::{Budget, BudgetError, Cancel};
+use podscope_promql::{EvalError, Fragment, Options, Outcome, Plan, Value, ValueType};
+use rustc_hash::FxHashSet;
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::answer::{Completeness, FleetAnswer, FleetQuery, FleetStats, FragmentStats, Slowest};
-use crate::ask;
+use crate::ask::{self, Answered, Gathered, Wanted};
+use crate::asking::{Asking, LeafAnswers, size};
 use crate::coverage::UpSource;
 use crate::error::FleetError;
-use crate::fleet::{Inner, is_fatal};
-use crate::node::{Node, Timed};
+use crate::fleet::Inner;
+use crate::node::{NO_LABELS, Node};
+use crate::route::Way;
 
 /// Sets the flag of a [`Budget`] when it is dropped, so that the root's evaluation stops with its caller.
-struct CancelOnDrop(Cancel);
+pub(crate) struct CancelOnDrop(pub(crate) Cancel);
 
 impl Drop for CancelOnDrop {
     fn drop(&mut self) {
@@ -32,8 +32,8 @@ impl Drop for CancelOnDrop {
     }
 }
 
-/// The answers of one leaf, one per fragment; `None` for a fragment it was not asked.
-type LeafAnswers = Vec<Option<Timed<LeafAnswer>>>;
+/// The root's own time, where the leaves' is shorter.
+const ROOT_MS: u64 = 5_000;
 
 /// Answers a query.
 pub(crate) async fn run(
@@ -54,10 +54,35 @@ pub(crate) async fn run(
     let parsed =
         podscope_promql::parse(&query.expr).map_err(|error| FleetError::Eval(Arc::new(error.into())))?;
     let plan = podscope_promql::plan(&parsed, query.grid, options)?;
-    if inner.nodes.is_empty() && (plan.needs_up || !plan.fragments.is_empty()) {
+    if inner.nodes().is_empty() && (plan.needs_up || !plan.fragments.is_empty()) {
         return Err(FleetError::NoTargets);
     }
-    let (kept, mut completeness) = ask_leaves(inner, &query, &plan, limits, deadline).await?;
+    let cancel = Cancel::default();
+    let _stop = CancelOnDrop(cancel.clone());
+    // The root has a time of its own: a leaf that used up all of its own must not cost the others' answers.
+    let budget = Arc::new(Budget::of(
+        &Limits {
+            timeout_ms: limits.timeout_ms.saturating_add(limits.timeout_ms.max(ROOT_MS)),
+            ..limits
+        },
+        cancel,
+    ));
+    let asking = Asking {
+        fragments: Arc::new(plan.fragments.clone()),
+        lookback_ms: query.lookback_ms,
+        user: query.user.clone(),
+        limits,
+        gate: Arc::clone(&inner.gate),
+        deadline,
+        outer: Arc::default(),
+        budget: Arc::clone(&budget),
+    };
+    let Gathered {
+        kept,
+        mut completeness,
+        asked,
+        ..
+    } = ask_leaves(inner, &plan, asking).await?;
     if only_up(&plan) {
         // Who is silent is what such a query reports: it is not missing from the answer, it is the answer.
         completeness.answered = completeness.expected;
@@ -73,6 +98,8 @@ pub(crate) async fn run(
     }
     let mut stats = FleetStats::default();
     let mut annotations = Vec::new();
+    stats.asked = asked as u64;
+    stats.root_expr = plan.root();
     let answers = regroup(&plan, kept, &mut stats, &mut annotations);
     if silent_matters {
         let outcome = withheld(parsed.value_type(), query.grid, &completeness);
@@ -84,9 +111,9 @@ pub(crate) async fn run(
         });
     }
     let root_started = Instant::now();
-    // The root has a time of its own: a leaf that used up all of its own must not cost the others' answers.
     let deadline = root_started + timeout;
-    let (mut outcome, root_samples) = finish(inner, &query, plan, answers, limits, deadline).await?;
+    let (mut outcome, root_samples) =
+        finish(inner, &query, plan, answers, limits, (deadline, budget)).await?;
     outcome.annotations.append(&mut annotations);
     outcome.annotations.sort();
     outcome.annotations.dedup();
@@ -114,89 +141,42 @@ fn only_up(plan: &Plan) -> bool {
 /// Sends every fragment to every leaf that can match it.
 async fn ask_leaves(
     inner: &Arc<Inner>,
-    query: &FleetQuery,
     plan: &Plan,
-    limits: Limits,
-    deadline: Instant,
-) -> Result<(Vec<(Arc<Node>, LeafAnswers)>, Completeness), FleetError> {
-    let can_help = |node: &&Arc<Node>| {
-        plan.fragments
+    asking: Asking,
+) -> Result<Gathered<LeafAnswers>, FleetError> {
+    let wanted = Wanted {
+        parts: plan
+            .fragments
             .iter()
-            .any(|fragment| node.can_match(&fragment.selectors))
+            .map(|fragment| fragment.selectors.as_slice())
+            .collect(),
+        outer: NO_LABELS,
+        route: &Route::default(),
+        done: FxHashSet::default(),
     };
-    let asked: Vec<Arc<Node>> = inner.nodes.iter().filter(can_help).map(Arc::clone).collect();
-    let fragments = Arc::new(plan.fragments.clone());
-    let (lookback_ms, user) = (query.lookback_ms, query.user.clone());
-    let gate = Arc::clone(&inner.gate);
-    let job = move |node: Arc<Node>| {
-        let (gate, fragments, user) = (Arc::clone(&gate), Arc::clone(&fragments), user.clone());
-        async move {
-            // All or nothing: half the fragments of a node would make a wrong ratio, not a partial answer.
-            let questions = fragments.iter().map(async |fragment| {
-                if !node.can_match(&fragment.selectors) {
-                    return Ok(None);
-                }
-                let question = LeafQuery {
-                    expr: fragment.expr.clone(),
-                    shape: fragment.shape,
-                    grid: fragment.grid,
-                    lookback_ms,
-                    target: node.target(),
-                    user: user.clone(),
-                    limits,
-                };
-                let answer = node.ask(&gate, deadline, |leaf| leaf.query(question)).await?;
-                node.check_identity(&answer.value.instance, &answer.value.leaf_id)?;
-                check_shape(&answer.value, fragment.shape, fragment.grid)?;
-                Ok(Some(answer))
-            });
-            join_all(questions)
-                .await
-                .into_iter()
-                .collect::<Result<LeafAnswers, ApiError>>()
-        }
-    };
-    let answers = ask::each(&asked, job, is_fatal)
+    let (deadline, budget) = (asking.deadline, Arc::clone(&asking.budget));
+    let job = move |way: Way| asking.clone().of(way);
+    ask::gather(inner, &wanted, deadline, job, ask::refusals)
         .await
-        .map_err(|(node, error)| FleetError::Leaf {
-            instance: node.instance(),
-            url: node.spec.url.clone(),
-            error,
-        })?;
-    Ok(ask::sort_out(&asked, answers, |answers| {
-        answers
-            .iter()
-            .flatten()
-            .next()
-            .map_or("", |answer| answer.value.leaf_id.as_str())
-    }))
-}
-
-/// Refuses an answer that does not fit its question: another grid or another kind of value cannot be merged.
-fn check_shape(answer: &LeafAnswer, shape: Shape, grid: Grid) -> Result<(), ApiError> {
-    let steps = grid.len();
-    let fits = match (&answer.value, shape) {
-        (LeafValue::Steps(list), Shape::Steps) => list.iter().all(|series| series.values.len() == steps),
-        (LeafValue::Partials(list), Shape::Partials) => list
-            .iter()
-            .flat_map(|group| &group.columns)
-            .all(|(_, column)| column.len() == steps),
-        (LeafValue::Samples(_), Shape::Samples) | (LeafValue::None, Shape::Coverage) => true,
-        _ => false,
-    };
-    if fits && answer.grid == grid {
-        return Ok(());
-    }
-    Err(ApiError::new(
-        ApiErrorKind::Unreachable,
-        "its answer does not fit the question; is it an agent of this version?",
-    ))
+        .map_err(|(node, error)| match budget.hold(0) {
+            // What is too much is all answers together, not this node's.
+            Err(BudgetError::Memory { .. }) => EvalError::from(BudgetError::Memory {
+                limit: budget.max_bytes(),
+            })
+            .into(),
+            _ => FleetError::Leaf {
+                instance: node.instance(),
+                url: node.spec.url.clone(),
+                error,
+            },
+        })
 }
 
 /// Two stores under one name would answer the same series twice (rule 1 of the design).
 fn check_identities(kept: &[(Arc<Node>, LeafAnswers)]) -> Result<(), FleetError> {
     let mut seen = HashMap::new();
-    for (node, _) in kept {
+    // What a hub answers carries its leaves' names, not its own.
+    for (node, _) in kept.iter().filter(|(_, answers)| answers.behind().is_none()) {
         let identity = (node.instance(), &node.spec.labels);
         if let Some(first) = seen.insert(identity, node) {
             return Err(FleetError::SameIdentity {
@@ -217,15 +197,19 @@ fn regroup(
     annotations: &mut Vec<Annotation>,
 ) -> Vec<Vec<LeafValue>> {
     let mut values: Vec<Vec<LeafValue>> = plan.fragments.iter().map(|_| Vec::new()).collect();
-    let of = |fragment: &podscope_promql::Fragment| FragmentStats {
+    let of = |fragment: &Fragment| FragmentStats {
         expr: fragment.expr.clone(),
+        shape: Some(fragment.shape),
         ..FragmentStats::default()
     };
     stats.fragments = plan.fragments.iter().map(of).collect();
     for (node, answers) in kept {
-        for (at, answer) in answers.into_iter().enumerate() {
+        for (at, answer) in answers.0.into_iter().enumerate() {
             let Some(answer) = answer else { continue };
             let bill = &mut stats.fragments[at];
+            bill.answered += 1;
+            bill.leaves += answer.value.behind.as_ref().map_or(1, |behind| behind.answered);
+            bill.samples_read += answer.value.stats.samples_read;
             let (series, cells) = size(&answer.value.value);
             bill.series += series;
             bill.cells += cells;
@@ -246,26 +230,6 @@ fn regroup(
         }
     }
     values
-}
-
-/// Series and numbers of a value.
-fn size(value: &LeafValue) -> (u64, u64) {
-    let (series, cells) = match value {
-        LeafValue::Steps(list) => (
-            list.len(),
-            list.iter().map(|series| series.values.len()).sum::<usize>(),
-        ),
-        LeafValue::Partials(list) => (
-            list.len(),
-            list.iter()
-                .flat_map(|group| &group.columns)
-                .map(|(_, column)| column.len())
-                .sum(),
-        ),
-        LeafValue::Samples(list) => (list.len(), list.iter().map(|series| series.values.len()).sum()),
-        LeafValue::None => (0, 0),
-    };
-    (series as u64, cells as u64)
 }
 
 /// Nothing, and why: a silent leaf may hold what the expression says is not there (rule 7 of the design).
@@ -292,40 +256,27 @@ async fn finish(
     plan: Plan,
     answers: Vec<Vec<LeafValue>>,
     limits: Limits,
-    deadline: Instant,
+    (deadline, budget): (Instant, Arc<Budget>),
 ) -> Result<(Outcome, u64), FleetError> {
-    let cancel = Cancel::default();
     let token = CancellationToken::new();
-    let _guards: (CancelOnDrop, DropGuard) = (CancelOnDrop(cancel.clone()), token.clone().drop_guard());
-    // What is nobody's own is hidden from a user who may only see their own: `up` then has no series.
-    let nodes = if query
-        .user
-        .as_ref()
-        .is_none_or(|scope| scope.is_public(catalog::agent::UP.name))
-    {
-        inner.nodes.clone()
-    } else {
-        Vec::new()
-    };
+    let _stop: DropGuard = token.clone().drop_guard();
     let source = UpSource::new(
-        nodes,
-        Arc::clone(&inner.gate),
+        Arc::clone(inner),
+        // What is nobody's own is hidden from a user who may only see their own: `up` then has no series.
+        query
+            .user
+            .as_ref()
+            .is_some_and(|scope| !scope.is_public(catalog::agent::UP.name)),
         deadline,
         limits,
         query.lookback_ms,
         token,
     );
-    let budget = Budget::new(
-        limits.max_samples,
-        limits.max_series,
-        Some(limits.timeout_ms),
-        cancel,
-    );
     let work = move || {
         let outcome = podscope_promql::finish(&plan, answers, &source, &budget)?;
         Ok((outcome, budget.samples_read(), source.silent()))
     };
-    let done: Result<_, podscope_promql::EvalError> = tokio::task::spawn_blocking(work)
+    let done: Result<_, EvalError> = tokio::task::spawn_blocking(work)
         .await
         .map_err(|_| FleetError::RootStopped)?;
     let (mut outcome, samples, silent) = done?;

@@ -47,6 +47,7 @@ fn answer(steps: usize, value: LeafValue) -> LeafAnswer {
         covered: vec![(1_735_732_800_000, 1_735_736_400_000)],
         annotations: Vec::new(),
         stats: LeafStats::default(),
+        behind: None,
     }
 }
 

@@ -7,10 +7,12 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::event::{EventAnswer, EventQuery};
+use crate::inventory::{Inventory, LabelsAnswer, LabelsQuery};
 use crate::labels::Labels;
 use crate::matcher::Matcher;
 use crate::sample::{Grid, SeriesData, StepSeries};
@@ -56,23 +58,127 @@ pub struct LeafQuery {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<Scope>,
     pub limits: Limits,
+    #[serde(default, skip_serializing_if = "Route::is_plain")]
+    pub route: Route,
 }
 
-/// What one query may use on one leaf.
+/// Which of its leaves a hub is to ask; a leaf ignores it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Route {
+    /// Leaves that the asker reaches another way (ids as in [`crate::inventory::LeafEntry`]): rule 1 of the design.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub exclude: Vec<String>,
+    /// When not empty, only these.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub only: Vec<String>,
+    /// The asker is the other hub of a pair: what this one cannot reach itself is not asked of the asker again.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub from_pair: bool,
+}
+
+impl Route {
+    /// Whether it restricts nothing.
+    pub fn is_plain(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Whether the leaf with this id is to be asked.
+    pub fn admits(&self, leaf_id: &str) -> bool {
+        let named = |list: &[String]| list.iter().any(|id| id == leaf_id);
+        (self.only.is_empty() || named(&self.only)) && !named(&self.exclude)
+    }
+}
+
+/// What a hub says of the leaves behind it, beside their merged answer.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Behind {
+    /// [`crate::inventory::Inventory::leaves_version`] of the leaves it asked among.
+    pub leaves_version: String,
+    /// Leaves that could have contributed, and those that did.
+    pub expected: u64,
+    pub answered: u64,
+    /// Some of those that did not, at most [`Behind::MAX_NAMED`], and the ids of all of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<Missing>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing_ids: Vec<String>,
+    /// [`Shape::Coverage`] only: each leaf for itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub coverage: Vec<LeafCoverage>,
+}
+
+impl Behind {
+    /// How many missing leaves are named from tier to tier.
+    pub const MAX_NAMED: usize = 20;
+}
+
+/// A leaf that did not answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Missing {
+    /// Its name in the target list, else the name it once gave itself, else the URL's host and port.
+    pub instance: String,
+    pub url: String,
+    pub kind: ApiErrorKind,
+    /// What happened and what to do, without the name.
+    pub reason: String,
+}
+
+impl std::fmt::Display for Missing {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "{}: {}", self.instance, self.reason)
+    }
+}
+
+/// When one leaf behind a hub was running.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeafCoverage {
+    pub leaf_id: String,
+    pub instance: String,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    /// Closed intervals, in order.
+    pub covered: Vec<(i64, i64)>,
+    /// Why it counts as down throughout.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub silent: Option<String>,
+}
+
+/// What one query may use on one leaf, and again at each root above it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Limits {
+    /// Samples read.
     pub max_samples: u64,
+    /// Series in one result.
     pub max_series: u64,
+    /// Values held as columns of steps, of sub-expressions too.
+    #[serde(default = "Limits::default_cells")]
+    pub max_cells: u64,
+    /// Memory of samples, columns and answers held at one time, in bytes.
+    #[serde(default = "Limits::default_bytes")]
+    pub max_bytes: u64,
     pub timeout_ms: u64,
 }
 
+impl Limits {
+    fn default_cells() -> u64 {
+        Self::default().max_cells
+    }
+
+    fn default_bytes() -> u64 {
+        Self::default().max_bytes
+    }
+}
+
 impl Default for Limits {
-    /// 50 million samples (Prometheus's own default), 100,000 series, 30 s.
+    /// 50 million samples (Prometheus's own default), 100,000 series, 50 million cells, 1 GiB, 30 s.
     fn default() -> Self {
         Self {
             max_samples: 50_000_000,
             max_series: 100_000,
+            max_cells: 50_000_000,
+            max_bytes: 1 << 30,
             timeout_ms: 30_000,
         }
     }
@@ -135,10 +241,13 @@ pub struct LeafAnswer {
     pub instance: String,
     pub grid: Grid,
     pub value: LeafValue,
-    /// The times within the query's range (lookback not counted) at which the agent was running, as closed intervals.
+    /// [`Shape::Coverage`] only: the times within the query's range (lookback not counted) at which the agent was running, as
+    /// closed intervals.
     pub covered: Vec<(i64, i64)>,
     pub annotations: Vec<Annotation>,
     pub stats: LeafStats,
+    /// From a hub.
+    pub behind: Option<Box<Behind>>,
 }
 
 /// Which label sets a leaf has.
@@ -155,6 +264,8 @@ pub struct SeriesQuery {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<Scope>,
     pub limits: Limits,
+    #[serde(default, skip_serializing_if = "Route::is_plain")]
+    pub route: Route,
 }
 
 /// The answer to a [`SeriesQuery`].
@@ -163,6 +274,8 @@ pub struct SeriesAnswer {
     pub leaf_id: String,
     pub instance: String,
     pub series: Vec<Labels>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub behind: Option<Box<Behind>>,
 }
 
 /// State of one collector.
@@ -307,4 +420,13 @@ pub trait AgentApi: Send + Sync {
 
     /// Who it is and what it has.
     fn info(&self) -> impl Future<Output = Result<NodeInfo, ApiError>> + Send;
+
+    /// Lists label names, or the values of one label.
+    fn labels(&self, query: LabelsQuery) -> impl Future<Output = Result<LabelsAnswer, ApiError>> + Send;
+
+    /// What it has, unless it is what the asker knows by its version: then `None`.
+    fn inventory(
+        &self,
+        known: Option<String>,
+    ) -> impl Future<Output = Result<Option<Arc<Inventory>>, ApiError>> + Send;
 }

@@ -10,12 +10,14 @@
 //! | [`cells`] | samples of a minute or an hour summed up; which resolution serves a query |
 //! | [`source`] | the storage trait behind PromQL, with its budget |
 //! | [`event`] | what happened: events, their selector, and where collectors put them |
-//! | [`leaf`] | the agent API: request and answer of a leaf query, inventory, the [`leaf::AgentApi`] trait |
+//! | [`leaf`] | the agent API: request and answer of a leaf query, the [`leaf::AgentApi`] trait |
+//! | [`inventory`] | what a leaf has, and which leaves lie behind a hub |
 
 pub mod batch;
 pub mod catalog;
 pub mod cells;
 pub mod event;
+pub mod inventory;
 pub mod labels;
 pub mod leaf;
 pub mod matcher;

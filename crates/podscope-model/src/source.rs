@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use crate::cells::{CellColumns, CellSeries, Need, Resolution};
 use crate::labels::Labels;
+use crate::leaf::Limits;
 use crate::matcher::Matcher;
 use crate::sample::SeriesData;
 
@@ -45,11 +46,29 @@ pub enum BudgetError {
     )]
     Series { limit: u64 },
     #[error(
+        "the query makes more than {limit} values, counting those of its sub-expressions; ask for a larger step, a shorter \
+         range or fewer series, or raise max_cells"
+    )]
+    Cells { limit: u64 },
+    #[error(
+        "the query needs more than {} of memory; aggregate (sum by, topk), ask for a larger step, a shorter range or \
+         fewer series, or raise max_memory", amount(*limit)
+    )]
+    Memory { limit: u64 },
+    #[error(
         "the query took longer than its {limit_ms} ms; ask for a shorter range or fewer series, or raise the timeout"
     )]
     Time { limit_ms: u64 },
     #[error("the query was cancelled")]
     Cancelled,
+}
+
+/// Bytes as people read them.
+fn amount(bytes: u64) -> String {
+    match bytes >> 20 {
+        0 => format!("{bytes} bytes"),
+        mib => format!("{mib} MiB"),
+    }
 }
 
 /// Set by the caller when nobody waits for the answer any more.
@@ -71,27 +90,53 @@ impl Cancel {
 pub struct Budget {
     max_samples: u64,
     max_series: u64,
+    max_cells: u64,
+    max_bytes: u64,
     deadline: Option<(Instant, u64)>,
     cancel: Cancel,
     samples: AtomicU64,
+    cells: AtomicU64,
+    bytes: AtomicU64,
 }
 
 impl Budget {
-    /// `timeout_ms` counts from now; `None` means no limit of time.
+    /// What `limits` allow, from now on.
+    pub fn of(limits: &Limits, cancel: Cancel) -> Self {
+        Self {
+            max_cells: limits.max_cells,
+            max_bytes: limits.max_bytes,
+            ..Self::new(
+                limits.max_samples,
+                limits.max_series,
+                Some(limits.timeout_ms),
+                cancel,
+            )
+        }
+    }
+
+    /// `timeout_ms` counts from now; `None` means no limit of time. Cells and memory as [`Limits`] has them by default.
     pub fn new(max_samples: u64, max_series: u64, timeout_ms: Option<u64>, cancel: Cancel) -> Self {
         let deadline = timeout_ms.map(|ms| (Instant::now() + std::time::Duration::from_millis(ms), ms));
         Self {
             max_samples,
             max_series,
+            max_cells: Limits::default().max_cells,
+            max_bytes: Limits::default().max_bytes,
             deadline,
             cancel,
             samples: AtomicU64::new(0),
+            cells: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
         }
     }
 
     /// For tests and one-shot tools.
     pub fn unlimited() -> Self {
-        Self::new(u64::MAX, u64::MAX, None, Cancel::default())
+        Self {
+            max_cells: u64::MAX,
+            max_bytes: u64::MAX,
+            ..Self::new(u64::MAX, u64::MAX, None, Cancel::default())
+        }
     }
 
     /// Counts samples read, and stops the query when they are too many, too late or unwanted.
@@ -106,6 +151,39 @@ impl Budget {
             });
         }
         self.check()
+    }
+
+    /// Counts values that were just made as columns, with their memory: both count until the query ends.
+    ///
+    /// # Errors
+    /// The limit that was passed.
+    pub fn take_cells(&self, count: usize) -> Result<(), BudgetError> {
+        let used = self.cells.fetch_add(count as u64, Ordering::Relaxed) + count as u64;
+        if used > self.max_cells {
+            return Err(BudgetError::Cells {
+                limit: self.max_cells,
+            });
+        }
+        self.hold(count.saturating_mul(size_of::<f64>()))
+    }
+
+    /// Counts memory that is held until [`Budget::release`].
+    ///
+    /// # Errors
+    /// The limit that was passed.
+    pub fn hold(&self, bytes: usize) -> Result<(), BudgetError> {
+        let held = self.bytes.fetch_add(bytes as u64, Ordering::Relaxed) + bytes as u64;
+        if held > self.max_bytes {
+            return Err(BudgetError::Memory {
+                limit: self.max_bytes,
+            });
+        }
+        self.check()
+    }
+
+    /// Gives back memory that was held.
+    pub fn release(&self, bytes: usize) {
+        self.bytes.fetch_sub(bytes as u64, Ordering::Relaxed);
     }
 
     /// Fails when one result holds more series than allowed.
@@ -133,6 +211,16 @@ impl Budget {
             Some((deadline, limit_ms)) if Instant::now() > deadline => Err(BudgetError::Time { limit_ms }),
             _ => Ok(()),
         }
+    }
+
+    /// Memory that may be held, in bytes.
+    pub fn max_bytes(&self) -> u64 {
+        self.max_bytes
+    }
+
+    /// Values made so far.
+    pub fn cells_made(&self) -> u64 {
+        self.cells.load(Ordering::Relaxed)
     }
 
     /// Samples read so far.
@@ -192,4 +280,55 @@ pub trait SeriesSource: Send + Sync {
         end_ms: i64,
         budget: &Budget,
     ) -> Result<Vec<Labels>, SourceError>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn budget(limits: Limits) -> Budget {
+        Budget::of(&limits, Cancel::default())
+    }
+
+    #[test]
+    fn each_limit_says_which_it_is_how_much_it_allows_and_what_to_do() {
+        let small = budget(Limits {
+            max_samples: 10,
+            max_series: 11,
+            max_cells: 12,
+            max_bytes: 3 << 20,
+            timeout_ms: 60_000,
+        });
+        let text = |failed: Result<(), BudgetError>| failed.expect_err("past the limit").to_string();
+        let cases = [
+            (
+                text(small.take_samples(11)),
+                "more than 10 samples",
+                "max_samples",
+            ),
+            (text(small.check_series(12)), "more than 11 series", "max_series"),
+            (text(small.take_cells(13)), "more than 12 values", "max_cells"),
+            (text(small.hold(4 << 20)), "more than 3 MiB", "max_memory"),
+        ];
+        for (said, much, key) in cases {
+            assert!(
+                said.contains(much) && said.contains(key) && said.contains("fewer"),
+                "{said}"
+            );
+        }
+    }
+
+    #[test]
+    fn memory_that_is_given_back_may_be_held_again() {
+        let small = budget(Limits {
+            max_bytes: 100,
+            ..Limits::default()
+        });
+        for _ in 0..10 {
+            small.hold(80).expect("within the limit");
+            small.release(80);
+        }
+        small.hold(80).expect("within the limit");
+        assert_eq!(small.hold(80), Err(BudgetError::Memory { limit: 100 }));
+    }
 }

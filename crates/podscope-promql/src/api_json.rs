@@ -34,7 +34,7 @@ pub fn error_type(error: &EvalError) -> &'static str {
         EvalError::Execution(_) => "execution",
         EvalError::Budget(BudgetError::Time { .. }) => "timeout",
         EvalError::Budget(BudgetError::Cancelled) => "canceled",
-        EvalError::Budget(BudgetError::Samples { .. } | BudgetError::Series { .. }) => "execution",
+        EvalError::Budget(_) => "execution",
         EvalError::Source(_) => "internal",
     }
 }

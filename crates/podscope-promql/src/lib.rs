@@ -224,6 +224,13 @@ pub struct Plan {
     root: plan::Root,
 }
 
+impl Plan {
+    /// What the root evaluates; `#1` stands for the merged answers to the first fragment.
+    pub fn root(&self) -> String {
+        self.root.expr().to_string()
+    }
+}
+
 /// Splits an expression into fragments for the leaves and what the root does with their answers.
 ///
 /// # Errors
@@ -250,7 +257,12 @@ pub fn finish(
 /// leaves behind it.
 ///
 /// # Errors
-/// Malformed text of the fragment, or identical label sets from two leaves.
-pub fn merge_leaf_values(expr: &str, shape: Shape, answers: Vec<LeafValue>) -> Result<LeafValue, EvalError> {
-    plan::merge_leaf_values(expr, shape, answers)
+/// Malformed text of the fragment, identical label sets from two leaves, or a limit.
+pub fn merge_leaf_values(
+    expr: &str,
+    shape: Shape,
+    answers: Vec<LeafValue>,
+    budget: &Budget,
+) -> Result<LeafValue, EvalError> {
+    plan::merge_leaf_values(expr, shape, answers, budget)
 }

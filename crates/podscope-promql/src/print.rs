@@ -59,8 +59,8 @@ impl Display for Expr {
             }
             // Only for messages: never part of a fragment.
             Self::AbsentOf(labels, inner) => write!(out, "absent{labels}({inner})"),
-            Self::Remote(at) => write!(out, "<fragment {at}>"),
-            Self::Union(left, right) => write!(out, "<{left} and {right}>"),
+            Self::Remote(at) => write!(out, "#{}", at + 1),
+            Self::Union(left, right) => write!(out, "({left} with {right})"),
         }
     }
 }

@@ -10,14 +10,20 @@ use podscope_model::leaf::{LeafQuery, Limits, Shape};
 use podscope_model::sample::{Grid, SeriesData, is_stale};
 use podscope_model::source::Budget;
 use podscope_promql::memory::MemorySource;
-use podscope_promql::{EvalError, Options, Outcome, Value, evaluate, evaluate_leaf, finish, parse, plan};
+use podscope_promql::{
+    EvalError, Options, Outcome, Value, evaluate, evaluate_leaf, finish, merge_leaf_values, parse, plan,
+};
 
-/// Plans, asks every leaf, merges, finishes.
+/// How the leaves lie behind hubs: for each tier, from the lowest, how many answers each hub merges.
+type Tiers<'a> = &'a [usize];
+
+/// Plans, asks every leaf, merges in the hubs, finishes.
 fn distributed(
     expr: &str,
     grid: Grid,
     leaves: &[MemorySource],
     root: &MemorySource,
+    tiers: Tiers<'_>,
 ) -> Result<Outcome, EvalError> {
     let parsed = parse(expr)?;
     let plan = plan(&parsed, grid, Options::default())?;
@@ -32,11 +38,27 @@ fn distributed(
             target: Default::default(),
             user: None,
             limits: Limits::default(),
+            route: Default::default(),
         };
         let of_all = leaves
             .iter()
             .map(|leaf| evaluate_leaf(&query, leaf, &budget).map(|(value, _)| value))
             .collect::<Result<Vec<_>, EvalError>>()?;
+        let mut of_all = of_all;
+        for width in tiers {
+            let mut answers = of_all.into_iter().peekable();
+            let mut merged = Vec::new();
+            while answers.peek().is_some() {
+                let behind: Vec<_> = answers.by_ref().take(*width).collect();
+                merged.push(merge_leaf_values(
+                    &fragment.expr,
+                    fragment.shape,
+                    behind,
+                    &budget,
+                )?);
+            }
+            of_all = merged;
+        }
         answers.push(of_all);
     }
     finish(&plan, answers, root, &budget)
@@ -129,7 +151,13 @@ fn asking_the_leaves_answers_what_one_store_answers() {
             let Ok(parsed) = parse(&expr) else { continue };
             asked += 1;
             let one = evaluate(&parsed, grid, Options::default(), &whole, &Budget::unlimited());
-            let two = distributed(&expr, grid, &leaves, &root);
+            // Flat, or behind one or two tiers of hubs.
+            let tiers: &[usize] = match random.one_in(3) {
+                true => &[],
+                false if random.one_in(2) => &[2],
+                false => &[2, 2],
+            };
+            let two = distributed(&expr, grid, &leaves, &root, tiers);
             if plan(&parsed, grid, Options::default()).is_ok_and(|plan| {
                 plan.fragments
                     .iter()
@@ -148,7 +176,9 @@ fn asking_the_leaves_answers_what_one_store_answers() {
                 (Err(error), Ok(_)) => Some(format!("whole: {error}; distributed: an answer")),
             };
             if let Some(what) = what {
-                failures.push(format!("seed {seed}, {grid:?}\n  {expr}\n  {what}"));
+                failures.push(format!(
+                    "seed {seed}, {grid:?}, tiers {tiers:?}\n  {expr}\n  {what}"
+                ));
             }
         }
     }
@@ -259,6 +289,7 @@ fn a_series_from_two_leaves_is_an_error_that_names_it() {
         Grid::instant(1_000),
         &[series(1.0), series(2.0)],
         &MemorySource::new(),
+        &[],
     )
     .expect_err("twice the same series");
     assert!(

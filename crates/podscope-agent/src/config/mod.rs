@@ -68,6 +68,57 @@ section! {
         write: WriteConfig;
         /// See [`RemoteWriteConfig`].
         remote_write: RemoteWriteConfig;
+        /// See [`FanoutConfig`].
+        fanout: FanoutConfig;
+    }
+}
+
+section! {
+    /// The nodes behind this one. With any target here the agent is a hub: whoever asks it gets the answers of all nodes
+    /// behind it as if they were its own, and list it without a name of its own (`instance`). Read at the start only;
+    /// the files named in `file_sd` are read again when they change.
+    pub struct FanoutConfig = "fanout" {
+        /// Nodes or further hubs, as `host:port` or URL.
+        targets: Vec<String> = Vec::new();
+        /// Files in the form of Prometheus's `file_sd_configs`, JSON or YAML, read again when they change. The last part of a
+        /// path may hold a `*`. The label `instance` names a node, `__scheme__` may be `https`, the other labels go onto its
+        /// series.
+        file_sd: Vec<String> = Vec::new();
+        /// URLs that answer the same as JSON, as Prometheus's `http_sd_configs`.
+        http_sd: Vec<String> = Vec::new();
+        /// How often they are asked.
+        http_sd_interval: Period = Period::from_secs(60);
+        /// Names with SRV records, one per node.
+        dns_srv: Vec<String> = Vec::new();
+        /// How often they are looked up.
+        dns_srv_interval: Period = Period::from_secs(30);
+        /// The server that is asked for SRV records. Not set: the system's.
+        dns_server: Option<SocketAddr> = None, "\"10.0.0.53:53\"";
+        /// `http` or `https`, for targets that do not say.
+        scheme: String = "http".to_owned();
+        /// URL of the other hub of a pair, which lists the same nodes. It is asked for those that this hub does not reach.
+        pair: Option<String> = None, "\"https://hub-b:9477\"";
+        /// File with the bearer token of the nodes on its first line.
+        token_file: Option<PathBuf> = None, "\"/etc/podscope/nodes-token\"";
+        /// Certificates that the nodes' own are checked against, PEM. Not set: the system's.
+        ca_file: Option<PathBuf> = None, "\"/etc/podscope/nodes-ca.crt\"";
+        /// Certificate and key that this hub shows to nodes that want one (mutual TLS), PEM.
+        cert_file: Option<PathBuf> = None, "\"/etc/podscope/hub.crt\"";
+        /// See `cert_file`.
+        key_file: Option<PathBuf> = None, "\"/etc/podscope/hub.key\"";
+        /// The name the nodes' certificates carry, when it is not the URL's host.
+        server_name: Option<String> = None, "\"podscope-node\"";
+        /// Accept any certificate. For trying things out.
+        skip_verify: bool = false;
+        /// How long one node may take to answer; who asks this hub should wait longer.
+        timeout: Period = Period::from_secs(10);
+        /// How long connecting to a node may take.
+        connect_timeout: Period = Period::from_secs(1);
+        /// Requests to nodes under way at the same time.
+        max_in_flight: u64 = 256;
+        /// How often each node is asked whether it still has what it had: a metric that a node has for the first time is
+        /// found after at most this long.
+        inventory_interval: Period = Period::from_secs(5);
     }
 }
 
@@ -221,6 +272,11 @@ section! {
         max_samples: u64 = 50_000_000;
         /// Series one query may answer.
         max_series: u64 = 100_000;
+        /// Values one query may make, those of its sub-expressions included: series times steps.
+        max_cells: u64 = 50_000_000;
+        /// Memory one query may hold: the samples of the series being read, all values made, and on a hub the answers of the
+        /// nodes behind it.
+        max_memory: ByteSize = ByteSize(1 << 30);
         /// How long one query may take.
         timeout: Period = Period::from_secs(30);
         /// Steps of a range query, as in Prometheus.
@@ -231,7 +287,7 @@ section! {
 }
 
 /// The root, then each table of the file.
-pub const SECTIONS: [Section; 10] = [
+pub const SECTIONS: [Section; 11] = [
     Config::SECTION,
     HistoryConfig::SECTION,
     CollectorsConfig::SECTION,
@@ -242,6 +298,7 @@ pub const SECTIONS: [Section; 10] = [
     EventsConfig::SECTION,
     WriteConfig::SECTION,
     RemoteWriteConfig::SECTION,
+    FanoutConfig::SECTION,
 ];
 
 impl LimitsConfig {
@@ -250,6 +307,8 @@ impl LimitsConfig {
         podscope_model::leaf::Limits {
             max_samples: self.max_samples,
             max_series: self.max_series,
+            max_cells: self.max_cells,
+            max_bytes: self.max_memory.0,
             timeout_ms: self.timeout.as_ms(),
         }
     }

@@ -33,6 +33,7 @@ impl Config {
         self.faulty_names()?;
         self.faulty_collectors(collectors)?;
         self.faulty_security()?;
+        self.faulty_fanout()?;
         self.faulty_numbers()
     }
 
@@ -173,11 +174,64 @@ impl Config {
         }
     }
 
+    fn faulty_fanout(&self) -> Result<(), Fault> {
+        let fanout = &self.fanout;
+        if !matches!(fanout.scheme.as_str(), "http" | "https") {
+            return Err(Fault::new(
+                &["fanout", "scheme"],
+                format!("is {:?}", fanout.scheme),
+                "use \"http\" or \"https\"",
+            ));
+        }
+        if fanout.max_in_flight == 0 {
+            return Err(Fault::new(
+                &["fanout", "max_in_flight"],
+                "is 0",
+                "nothing could be asked; use a positive number",
+            ));
+        }
+        match (&fanout.cert_file, &fanout.key_file) {
+            (Some(_), None) => {
+                return Err(Fault::new(
+                    &["fanout", "cert_file"],
+                    "has no key to it",
+                    "set fanout.key_file too",
+                ));
+            }
+            (None, Some(_)) => {
+                return Err(Fault::new(
+                    &["fanout", "key_file"],
+                    "has no certificate to it",
+                    "set fanout.cert_file too",
+                ));
+            }
+            _ => {}
+        }
+        for (key, period) in [
+            ("timeout", fanout.timeout),
+            ("connect_timeout", fanout.connect_timeout),
+            ("inventory_interval", fanout.inventory_interval),
+            ("http_sd_interval", fanout.http_sd_interval),
+            ("dns_srv_interval", fanout.dns_srv_interval),
+        ] {
+            if period.0 < std::time::Duration::from_millis(100) {
+                return Err(Fault::new(
+                    &["fanout", key],
+                    format!("is {period}"),
+                    "use at least \"100ms\"",
+                ));
+            }
+        }
+        Ok(())
+    }
+
     fn faulty_numbers(&self) -> Result<(), Fault> {
         let limits = &self.limits;
         let counts = [
             ("max_samples", limits.max_samples),
             ("max_series", limits.max_series),
+            ("max_cells", limits.max_cells),
+            ("max_memory", limits.max_memory.0),
             ("max_points", limits.max_points),
             ("max_concurrent_queries", limits.max_concurrent_queries),
         ];

@@ -8,7 +8,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use podscope_history::events::{EventStore, Taken};
-use podscope_model::event::{Event, EventFilter, EventId, EventQuery, StoredEvent};
+use podscope_model::event::{Event, EventAnswer, EventFilter, EventId, EventQuery, StoredEvent};
 use podscope_model::leaf::{AgentApi, ApiError, ApiErrorKind};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -44,7 +44,7 @@ pub(super) async fn list(State(state): State<Arc<AgentState>>, Query(params): Qu
         Ok(query) => query,
         Err(message) => return api_error(bad_data(message)),
     };
-    answer_json(state.events(query).await)
+    answer_json(all_events(&state, query).await)
 }
 
 fn event_query(params: &ListParams) -> Result<EventQuery, String> {
@@ -65,12 +65,20 @@ fn event_query(params: &ListParams) -> Result<EventQuery, String> {
     Ok(query)
 }
 
+/// This agent's, and those of the nodes behind it where it is a hub.
+async fn all_events(state: &Arc<AgentState>, query: EventQuery) -> Result<EventAnswer, ApiError> {
+    match state.hub() {
+        None => state.events(query).await,
+        Some(hub) => hub.relay().events(query).await,
+    }
+}
+
 pub(super) async fn search(
     State(state): State<Arc<AgentState>>,
     body: Result<Json<EventQuery>, JsonRejection>,
 ) -> Response {
     match body {
-        Ok(Json(query)) => answer_json(state.events(query).await),
+        Ok(Json(query)) => answer_json(all_events(&state, query).await),
         Err(rejection) => bad_body(&rejection),
     }
 }

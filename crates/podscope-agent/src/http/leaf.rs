@@ -5,9 +5,11 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{CONTENT_TYPE, ETAG, IF_NONE_MATCH};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use podscope_model::leaf::{AgentApi, ApiError, ApiErrorKind, LeafQuery, SeriesQuery};
+use podscope_model::inventory::LabelsQuery;
+use podscope_model::leaf::{AgentApi, ApiError, ApiErrorKind, LeafAnswer, LeafQuery, SeriesQuery};
 use podscope_model::wire;
 
 use super::answer::api_error;
@@ -24,15 +26,23 @@ pub(super) async fn query(
         Ok(Json(query)) => query,
         Err(rejection) => return bad_body(&rejection),
     };
-    let encoded = match state.query(query).await {
-        Ok(answer) => tokio::task::spawn_blocking(move || wire::encode(&answer)).await,
-        Err(error) => return api_error(error),
+    let body = match state.hub() {
+        None => state.query_encoded(query).await,
+        Some(hub) => match hub.relay().query(query).await {
+            Ok(answer) => tokio::task::spawn_blocking(move || encoded(&answer))
+                .await
+                .unwrap_or_else(|error| Err(ApiError::new(ApiErrorKind::Internal, error.to_string()))),
+            Err(error) => Err(error),
+        },
     };
-    match encoded {
-        Ok(Ok(body)) => ([(CONTENT_TYPE, wire::CONTENT_TYPE)], body).into_response(),
-        Ok(Err(error)) => api_error(ApiError::new(ApiErrorKind::Internal, error.to_string())),
-        Err(error) => api_error(ApiError::new(ApiErrorKind::Internal, error.to_string())),
+    match body {
+        Ok(body) => ([(CONTENT_TYPE, wire::CONTENT_TYPE)], body).into_response(),
+        Err(error) => api_error(error),
     }
+}
+
+fn encoded(answer: &LeafAnswer) -> Result<Vec<u8>, ApiError> {
+    wire::encode(answer).map_err(|error| ApiError::new(ApiErrorKind::Internal, error.to_string()))
 }
 
 pub(super) async fn series(
@@ -43,11 +53,51 @@ pub(super) async fn series(
         Ok(Json(query)) => query,
         Err(rejection) => return bad_body(&rejection),
     };
-    json(state.series(query).await)
+    json(match state.hub() {
+        None => state.series(query).await,
+        Some(hub) => hub.relay().series(query).await,
+    })
+}
+
+pub(super) async fn labels(
+    State(state): State<Arc<AgentState>>,
+    body: Result<Json<LabelsQuery>, JsonRejection>,
+) -> Response {
+    let query = match body {
+        Ok(Json(query)) => query,
+        Err(rejection) => return bad_body(&rejection),
+    };
+    json(match state.hub() {
+        None => state.labels(query).await,
+        Some(hub) => hub.relay().labels(query).await,
+    })
 }
 
 pub(super) async fn info(State(state): State<Arc<AgentState>>) -> Response {
-    json(state.info().await)
+    json(match state.hub() {
+        None => state.info().await,
+        Some(hub) => hub.relay().info().await,
+    })
+}
+
+/// The whole inventory, or 304 and nothing when the asker knows it by its version.
+pub(super) async fn inventory(State(state): State<Arc<AgentState>>, headers: HeaderMap) -> Response {
+    let known = headers
+        .get(IF_NONE_MATCH)
+        .and_then(|value| value.to_str().ok())
+        .map(|value| value.trim_start_matches("W/").trim_matches('"').to_owned());
+    let answer = match state.hub() {
+        None => state.inventory(known).await,
+        Some(hub) => hub.relay().inventory(known).await,
+    };
+    match answer {
+        Ok(Some(inventory)) => {
+            let version = format!("\"{}\"", inventory.version);
+            ([(ETAG, version)], Json(&*inventory)).into_response()
+        }
+        Ok(None) => StatusCode::NOT_MODIFIED.into_response(),
+        Err(error) => api_error(error),
+    }
 }
 
 pub(super) async fn openapi() -> Response {

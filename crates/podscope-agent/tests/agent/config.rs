@@ -78,6 +78,7 @@ fn the_reference_lists_exactly_the_keys_the_structs_have() {
     config.token_file = Some("/x".into());
     config.write.token_file = Some("/x".into());
     config.remote_write.token_file = Some("/x".into());
+    config.fanout.token_file = Some("/x".into());
     let value = toml::Value::try_from(&config).expect("it serialises");
     let root = value.as_table().expect("a table");
     let mut found = Vec::new();

@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
+use podscope_model::batch::Row;
+use podscope_model::catalog::Job;
+use podscope_model::inventory::{Inventory, LabelsAnswer, LabelsQuery};
 use podscope_model::labels::Labels;
 use podscope_model::leaf::{
     AgentApi, ApiError, ApiErrorKind, LeafQuery, LeafValue, Limits, NodeInfo, SeriesAnswer, SeriesQuery,
@@ -14,7 +17,7 @@ use podscope_model::sample::Grid;
 use podscope_model::scope::Scope;
 use podscope_model::wire;
 
-use crate::cluster::{Answer, Node, T0};
+use crate::cluster::{Answer, Node, T0, gauge};
 
 fn leaf_query(expr: &str) -> LeafQuery {
     LeafQuery {
@@ -29,6 +32,7 @@ fn leaf_query(expr: &str) -> LeafQuery {
         target: Target::default(),
         user: None,
         limits: Limits::default(),
+        route: Default::default(),
     }
 }
 
@@ -42,7 +46,7 @@ fn api_error(answer: &Answer, kind: ApiErrorKind) -> String {
 }
 
 #[tokio::test]
-async fn a_leaf_query_is_answered_as_arrow_with_what_was_covered() {
+async fn a_leaf_query_is_answered_as_arrow() {
     let node = Node::filled();
     let mut query = leaf_query("rate(work_total{cpu=\"1\"}[1m])");
     query.target.instance = "n1".to_owned();
@@ -54,7 +58,7 @@ async fn a_leaf_query_is_answered_as_arrow_with_what_was_covered() {
     assert_eq!(decoded.leaf_id, node.state.history().leaf_id());
     assert_eq!(decoded.instance, "n1");
     assert_eq!(decoded.grid, query.grid);
-    assert_eq!(decoded.covered, [(query.grid.start_ms, query.grid.end_ms)]);
+    assert!(decoded.covered.is_empty(), "it was not asked for");
     assert!(decoded.stats.samples_read > 0);
     let LeafValue::Steps(series) = decoded.value else {
         panic!("steps were asked for")
@@ -114,6 +118,7 @@ async fn a_question_held_to_one_user_is_answered_with_what_is_theirs_and_public(
             target: Target::default(),
             user,
             limits: Limits::default(),
+            route: Default::default(),
         };
         let answer: SeriesAnswer =
             serde_json::from_slice(&node.post_json("/v1/series", &query).await.body).expect("an answer");
@@ -202,6 +207,7 @@ async fn series_are_listed_by_any_selector() {
         target: Target::default(),
         user: None,
         limits: Limits::default(),
+        route: Default::default(),
     };
     let answer = node.post_json("/v1/series", &query).await;
     let listed: SeriesAnswer = serde_json::from_slice(&answer.body).expect("an answer");
@@ -246,4 +252,116 @@ async fn the_openapi_document_is_served() {
     let answer = Node::new().get("/v1/openapi.json").await;
     assert_eq!(answer.content_type, "application/json");
     assert!(answer.json()["paths"].as_object().expect("paths").len() > 15);
+}
+
+#[tokio::test]
+async fn an_inventory_that_is_known_is_not_sent_again() {
+    let node = Node::filled();
+    let first = node.get("/v1/inventory").await;
+    assert_eq!(first.status, StatusCode::OK, "{}", first.text());
+    let inventory: Inventory = serde_json::from_slice(&first.body).expect("an inventory");
+    assert_eq!(inventory.leaf_id, node.state.history().leaf_id());
+    let names: Vec<&str> = inventory.metrics.keys().map(String::as_str).collect();
+    assert_eq!(names, ["level", "work_total"]);
+    let shape = inventory.metrics["work_total"]
+        .shape
+        .expect("a leaf tells its label sets");
+    assert_eq!(inventory.shapes[shape].len(), 2);
+    let known = |version: &str| {
+        let request = axum::http::Request::get("/v1/inventory")
+            .header("host", "localhost")
+            .header("if-none-match", format!("\"{version}\""));
+        node.send(request.body(axum::body::Body::empty()).expect("a request"))
+    };
+    let again = known(&inventory.version).await;
+    assert_eq!((again.status, again.body.len()), (StatusCode::NOT_MODIFIED, 0));
+    assert_eq!(known("another").await.status, StatusCode::OK);
+    // A series that was not there before.
+    let stream = node.stream(Job::Node);
+    let mut row = Row::new();
+    row.set_foreign(&gauge("fresh"), &[], 1.0);
+    stream.push(T0 + 3_700_000, &row).expect("a later row");
+    let changed = known(&inventory.version).await;
+    assert_eq!(changed.status, StatusCode::OK);
+    let changed: Inventory = serde_json::from_slice(&changed.body).expect("an inventory");
+    assert!(changed.metrics.contains_key("fresh"));
+}
+
+#[tokio::test]
+async fn label_names_and_values_need_no_series_on_the_way() {
+    let node = Node::filled();
+    let listed = async |name: Option<&str>| {
+        let query = LabelsQuery {
+            name: name.map(str::to_owned),
+            selectors: vec![vec![Matcher::equal("__name__", "work_total")]],
+            start_ms: T0,
+            end_ms: T0 + 600_000,
+            target: Target::default(),
+            user: None,
+            limits: Limits::default(),
+            route: Default::default(),
+        };
+        let answer = node.post_json("/v1/labels", &query).await;
+        let answer: LabelsAnswer = serde_json::from_slice(&answer.body).expect("an answer");
+        answer.values
+    };
+    assert_eq!(listed(None).await, ["__name__", "cpu", "instance", "job", "rack"]);
+    assert_eq!(listed(Some("cpu")).await, ["0", "1"]);
+    assert_eq!(listed(Some("no_such_label")).await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn each_limit_of_a_query_is_named_with_its_number_and_a_remedy() {
+    let node = Node::filled();
+    let refused = async |limits: Limits| {
+        let mut query = leaf_query("level");
+        query.limits = limits;
+        let answer = node.post_json("/v1/query", &query).await;
+        assert_eq!(
+            answer.status.as_u16(),
+            ApiErrorKind::Limit.status(),
+            "{}",
+            answer.text()
+        );
+        answer.text().to_owned()
+    };
+    let plain = Limits::default();
+    let cases = [
+        (
+            Limits {
+                max_samples: 7,
+                ..plain
+            },
+            "more than 7 samples",
+            "max_samples",
+        ),
+        (
+            Limits {
+                max_series: 0,
+                ..plain
+            },
+            "more than 0 series",
+            "max_series",
+        ),
+        (
+            Limits {
+                max_cells: 2,
+                ..plain
+            },
+            "more than 2 values",
+            "max_cells",
+        ),
+        (
+            Limits {
+                max_bytes: 1 << 10,
+                ..plain
+            },
+            "more than 1024 bytes of memory",
+            "max_memory",
+        ),
+    ];
+    for (limits, much, key) in cases {
+        let said = refused(limits).await;
+        assert!(said.contains(much) && said.contains(key), "{said}");
+    }
 }

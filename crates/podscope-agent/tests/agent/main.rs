@@ -5,6 +5,7 @@ mod config;
 mod events;
 mod golden;
 mod http;
+mod hub;
 mod kill;
 mod metrics;
 mod mutations;

@@ -39,9 +39,13 @@ fn error_of(arguments: &[&str]) -> String {
 impl Program {
     /// Starts an agent on a free port of loopback and waits until it listens.
     pub(crate) fn start(data: &Path, more: &[&str]) -> Self {
+        Self::start_as("n1", data, more)
+    }
+
+    pub(crate) fn start_as(name: &str, data: &Path, more: &[&str]) -> Self {
         let data = data.to_str().expect("a plain path");
         let arguments = [
-            &["--listen", "127.0.0.1:0", "--data-dir", data, "--instance", "n1"],
+            &["--listen", "127.0.0.1:0", "--data-dir", data, "--instance", name],
             more,
         ]
         .concat();
@@ -56,7 +60,8 @@ impl Program {
             let read = log.read_line(&mut line).expect("text");
             assert!(read > 0, "it ended before it listened:\n{seen}");
             seen.push_str(&line);
-            if let Some((_, address)) = line.trim_end().rsplit_once("://") {
+            let listening = line.contains("listening on").then_some(line.trim_end());
+            if let Some((_, address)) = listening.and_then(|line| line.rsplit_once("://")) {
                 let address = address.split_whitespace().next().expect("an address");
                 break address.parse().expect("an address");
             }

@@ -1,6 +1,6 @@
 //! An agent that misbehaves on demand: the real leaf evaluation over a few series in memory, behind a real socket.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -12,8 +12,10 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use axum_server::Handle;
 use podscope_fanout::TargetSpec;
 use podscope_model::catalog::{Kind, Unit};
+use podscope_model::inventory::{Inventory, LabelsAnswer, LabelsQuery};
 use podscope_model::labels::{Labels, NAME};
 use podscope_model::leaf::{
     AgentApi, ApiError, ApiErrorKind, LeafAnswer, LeafQuery, LeafStats, LeafValue, MetricInfo, NodeInfo,
@@ -38,6 +40,8 @@ pub(crate) enum Mode {
     Html,
     /// 500 without a reason.
     Broken,
+    /// The same, for expressions that hold this text.
+    BrokenFor(String),
     /// An error of the agent API.
     Refuses(ApiError),
     /// Values on another grid.
@@ -52,7 +56,7 @@ pub(crate) enum Mode {
 pub(crate) struct Fake {
     pub(crate) name: String,
     pub(crate) leaf_id: String,
-    pub(crate) series: Vec<SeriesData>,
+    pub(crate) series: Mutex<Vec<SeriesData>>,
     pub(crate) covered: Vec<(i64, i64)>,
     pub(crate) token: Option<String>,
     pub(crate) mode: Mutex<Mode>,
@@ -60,6 +64,8 @@ pub(crate) struct Fake {
     pub(crate) queries: AtomicUsize,
     pub(crate) abandoned: AtomicUsize,
     pub(crate) infos: AtomicUsize,
+    /// Times somebody asked whether its inventory has changed.
+    pub(crate) inventories: AtomicUsize,
 }
 
 impl Fake {
@@ -67,25 +73,35 @@ impl Fake {
         Self {
             name: name.to_owned(),
             leaf_id: format!("leaf-of-{name}"),
-            series: Vec::new(),
+            series: Mutex::default(),
             covered: vec![(i64::MIN / 2, i64::MAX / 2)],
             token: None,
             mode: Mutex::new(Mode::Normal),
             queries: AtomicUsize::new(0),
             abandoned: AtomicUsize::new(0),
             infos: AtomicUsize::new(0),
+            inventories: AtomicUsize::new(0),
         }
     }
 
     /// Adds a series with a sample at every second of `0..=600`.
-    pub(crate) fn with(mut self, labels: &[(&str, &str)], value: impl Fn(i64) -> f64) -> Self {
+    pub(crate) fn with(self, labels: &[(&str, &str)], value: impl Fn(i64) -> f64) -> Self {
+        self.add(labels, value);
+        self
+    }
+
+    /// The same, of a node that is served already.
+    pub(crate) fn add(&self, labels: &[(&str, &str)], value: impl Fn(i64) -> f64) {
         let seconds = 0..=600i64;
-        self.series.push(SeriesData {
+        self.series.lock().expect("not poisoned").push(SeriesData {
             labels: Labels::from_pairs(labels.iter().copied()),
             timestamps: seconds.clone().map(|second| second * 1000).collect(),
             values: seconds.map(value).collect(),
         });
-        self
+    }
+
+    fn stored(&self) -> Vec<SeriesData> {
+        self.series.lock().expect("not poisoned").clone()
     }
 
     pub(crate) fn set(&self, mode: Mode) {
@@ -116,7 +132,7 @@ impl Fake {
             labels: series.labels.or(&node),
             ..series.clone()
         };
-        Ok(Dressed(self.series.iter().map(dress).collect()))
+        Ok(Dressed(self.stored().iter().map(dress).collect()))
     }
 
     fn answer(&self, query: &LeafQuery) -> Result<LeafAnswer, ApiError> {
@@ -145,6 +161,7 @@ impl Fake {
                 samples_read: 10,
                 ..LeafStats::default()
             },
+            behind: None,
         })
     }
 
@@ -167,11 +184,11 @@ impl Fake {
             now_ms: 0,
             oldest_ms: None,
             newest_ms: None,
-            series: self.series.len() as u64,
+            series: self.stored().len() as u64,
             history_bytes: 0,
             collectors: Vec::new(),
             gpus: Vec::new(),
-            metrics: self.series.iter().map(metric).collect(),
+            metrics: self.stored().iter().map(metric).collect(),
         }
     }
 
@@ -189,6 +206,45 @@ impl Fake {
             leaf_id: self.leaf_id.clone(),
             instance: self.name.clone(),
             series,
+            behind: None,
+        })
+    }
+}
+
+impl Fake {
+    fn inventory(&self) -> Inventory {
+        let series: Vec<Labels> = self.stored().into_iter().map(|series| series.labels).collect();
+        Inventory::of_store(&self.leaf_id, &self.name, None, self.described().metrics, &series)
+    }
+
+    fn labelled(&self, query: &LabelsQuery) -> Result<LabelsAnswer, ApiError> {
+        let listed = self.listed(&SeriesQuery {
+            selectors: query.selectors.clone(),
+            start_ms: query.start_ms,
+            end_ms: query.end_ms,
+            target: query.target.clone(),
+            user: query.user.clone(),
+            limits: query.limits,
+            route: query.route.clone(),
+        })?;
+        let values: BTreeSet<String> = match &query.name {
+            Some(name) => listed
+                .series
+                .iter()
+                .filter_map(|labels| labels.get(name))
+                .map(str::to_owned)
+                .collect(),
+            None => listed
+                .series
+                .iter()
+                .flat_map(|labels| labels.iter().map(|label| label.name.to_string()))
+                .collect(),
+        };
+        Ok(LabelsAnswer {
+            leaf_id: listed.leaf_id,
+            instance: listed.instance,
+            values: values.into_iter().collect(),
+            behind: None,
         })
     }
 }
@@ -229,6 +285,7 @@ impl SeriesSource for Dressed {
 }
 
 /// The same agent without a socket.
+#[derive(Clone)]
 pub(crate) struct InProcess(pub(crate) Arc<Fake>);
 
 impl AgentApi for InProcess {
@@ -243,6 +300,16 @@ impl AgentApi for InProcess {
 
     async fn info(&self) -> Result<NodeInfo, ApiError> {
         Ok(self.0.described())
+    }
+
+    async fn labels(&self, query: LabelsQuery) -> Result<LabelsAnswer, ApiError> {
+        self.0.labelled(&query)
+    }
+
+    async fn inventory(&self, known: Option<String>) -> Result<Option<Arc<Inventory>>, ApiError> {
+        self.0.inventories.fetch_add(1, Ordering::SeqCst);
+        let made = self.0.inventory();
+        Ok((known.as_deref() != Some(made.version.as_str())).then(|| Arc::new(made)))
     }
 }
 
@@ -291,6 +358,8 @@ async fn respond(fake: &Fake, headers: &HeaderMap, query: &LeafQuery) -> Respons
     let mode = fake.mode();
     match &mode {
         Mode::Normal | Mode::HalfABody | Mode::OtherGrid => {}
+        Mode::BrokenFor(text) if !query.expr.contains(text) => {}
+        Mode::BrokenFor(_) => return (StatusCode::INTERNAL_SERVER_ERROR, "oops").into_response(),
         Mode::Late(time) => tokio::time::sleep(*time).await,
         Mode::Never => std::future::pending().await,
         Mode::Garbage => return arrow(Body::from(vec![0xff; 999])),
@@ -342,6 +411,42 @@ async fn series(
     }
 }
 
+async fn labels(
+    State(fake): State<Arc<Fake>>,
+    headers: HeaderMap,
+    Json(query): Json<LabelsQuery>,
+) -> Response {
+    fake.queries.fetch_add(1, Ordering::SeqCst);
+    if !authorized(&fake, &headers) {
+        return unauthorized();
+    }
+    match fake.labelled(&query) {
+        Ok(answer) => Json(answer).into_response(),
+        Err(error) => refused(&error),
+    }
+}
+
+async fn inventory(State(fake): State<Arc<Fake>>, headers: HeaderMap) -> Response {
+    fake.inventories.fetch_add(1, Ordering::SeqCst);
+    if !authorized(&fake, &headers) {
+        return unauthorized();
+    }
+    match fake.mode() {
+        Mode::Normal | Mode::Late(_) | Mode::BrokenFor(_) => {}
+        Mode::Never => std::future::pending().await,
+        _ => return StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+    let inventory = fake.inventory();
+    let version = format!("\"{}\"", inventory.version);
+    let known = headers
+        .get(header::IF_NONE_MATCH)
+        .and_then(|value| value.to_str().ok());
+    if known == Some(version.as_str()) {
+        return StatusCode::NOT_MODIFIED.into_response();
+    }
+    ([(header::ETAG, version)], Json(inventory)).into_response()
+}
+
 async fn info(State(fake): State<Arc<Fake>>, headers: HeaderMap) -> Response {
     fake.infos.fetch_add(1, Ordering::SeqCst);
     if !authorized(&fake, &headers) {
@@ -358,8 +463,68 @@ pub(crate) fn router(fake: Arc<Fake>) -> Router {
     Router::new()
         .route("/v1/query", post(query))
         .route("/v1/series", post(series))
+        .route("/v1/labels", post(labels))
         .route("/v1/info", get(info))
+        .route("/v1/inventory", get(inventory))
         .with_state(fake)
+}
+
+/// Serves anything that is an agent, over HTTP as an agent does, until the test ends or the handle shuts it down.
+pub(crate) async fn serve_api<A: AgentApi + Clone + 'static>(api: A) -> (SocketAddr, Handle<SocketAddr>) {
+    fn json<T: serde::Serialize>(answer: Result<T, ApiError>) -> Response {
+        match answer {
+            Ok(answer) => Json(answer).into_response(),
+            Err(error) => refused(&error),
+        }
+    }
+    let router = Router::new()
+        .route(
+            "/v1/query",
+            post(
+                async |State(api): State<A>, Json(query): Json<LeafQuery>| match api.query(query).await {
+                    Ok(answer) => {
+                        let body = wire::encode(&answer).expect("well formed");
+                        ([(header::CONTENT_TYPE, wire::CONTENT_TYPE)], body).into_response()
+                    }
+                    Err(error) => refused(&error),
+                },
+            ),
+        )
+        .route(
+            "/v1/series",
+            post(async |State(api): State<A>, Json(query): Json<SeriesQuery>| json(api.series(query).await)),
+        )
+        .route(
+            "/v1/labels",
+            post(async |State(api): State<A>, Json(query): Json<LabelsQuery>| json(api.labels(query).await)),
+        )
+        .route(
+            "/v1/info",
+            get(async |State(api): State<A>| json(api.info().await)),
+        )
+        .route(
+            "/v1/inventory",
+            get(async |State(api): State<A>, headers: HeaderMap| {
+                let known = headers
+                    .get(header::IF_NONE_MATCH)
+                    .map(|value| value.to_str().expect("text").trim_matches('"').to_owned());
+                match api.inventory(known).await {
+                    Ok(None) => StatusCode::NOT_MODIFIED.into_response(),
+                    Ok(Some(inventory)) => Json(&*inventory).into_response(),
+                    Err(error) => refused(&error),
+                }
+            }),
+        )
+        .with_state(api);
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("bound");
+    listener.set_nonblocking(true).expect("a socket");
+    let handle = Handle::new();
+    let server = axum_server::from_tcp(listener)
+        .expect("a listener")
+        .handle(handle.clone());
+    tokio::spawn(server.serve(router.into_make_service()));
+    (address, handle)
 }
 
 /// Serves the fake on a free port until the test ends.

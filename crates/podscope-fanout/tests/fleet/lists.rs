@@ -62,7 +62,7 @@ async fn a_list_asked_again_at_once_costs_no_request() {
         fleet.label_names(&all).await.expect("it answers");
         fleet.label_values("gpu", &all).await.expect("it answers");
     }
-    assert_eq!(agent.queries(), 1);
+    assert_eq!(agent.queries(), 2, "one for the names, one for the values");
 }
 
 #[tokio::test(flavor = "multi_thread")]

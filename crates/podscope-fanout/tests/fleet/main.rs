@@ -4,6 +4,7 @@ mod answers;
 mod circuits;
 mod failures;
 mod fake;
+mod hubs;
 mod lists;
 mod sharing;
 mod tls;

@@ -59,6 +59,7 @@ fn read(body: Bytes) -> Result<LeafAnswer, WireError> {
         covered: header.covered,
         annotations: header.annotations,
         stats: header.stats,
+        behind: header.behind,
     })
 }
 

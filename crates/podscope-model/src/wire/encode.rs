@@ -61,6 +61,7 @@ pub(super) fn encode(answer: &LeafAnswer, form: Option<Form>) -> Result<Vec<u8>,
         covered: answer.covered.clone(),
         annotations: answer.annotations.clone(),
         stats: answer.stats,
+        behind: answer.behind.clone(),
     };
     match form {
         Form::Wide => wide(&header, &rows),

@@ -23,7 +23,7 @@ mod tests;
 use serde::{Deserialize, Serialize};
 
 use crate::labels::Labels;
-use crate::leaf::{Annotation, LeafAnswer, LeafStats};
+use crate::leaf::{Annotation, Behind, LeafAnswer, LeafStats};
 use crate::sample::Grid;
 
 /// A body that is not a leaf answer.
@@ -83,6 +83,8 @@ struct Header {
     covered: Vec<(i64, i64)>,
     annotations: Vec<Annotation>,
     stats: LeafStats,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    behind: Option<Box<Behind>>,
 }
 
 /// Encodes an answer.

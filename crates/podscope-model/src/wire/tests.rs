@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::{Form, decode, encode};
 use crate::labels::{Labels, NAME};
-use crate::leaf::{Annotation, LeafAnswer, LeafStats, LeafValue, PartialColumn, PartialSeries};
+use crate::leaf::{Annotation, Behind, LeafAnswer, LeafStats, LeafValue, PartialColumn, PartialSeries};
 use crate::sample::{Grid, STALE, SeriesData, StepSeries};
 
 fn answer(grid: Grid, value: LeafValue) -> LeafAnswer {
@@ -24,6 +24,12 @@ fn answer(grid: Grid, value: LeafValue) -> LeafAnswer {
             series_out: 3,
             elapsed_us: 9,
         },
+        behind: Some(Box::new(Behind {
+            leaves_version: "v".to_owned(),
+            expected: 3,
+            answered: 2,
+            ..Behind::default()
+        })),
     }
 }
 
@@ -78,7 +84,8 @@ fn assert_survives(given: &LeafAnswer, form: Option<Form>) {
             read.grid,
             read.covered,
             read.annotations,
-            read.stats
+            read.stats,
+            read.behind
         ),
         (
             given.leaf_id.clone(),
@@ -86,7 +93,8 @@ fn assert_survives(given: &LeafAnswer, form: Option<Form>) {
             given.grid,
             given.covered.clone(),
             given.annotations.clone(),
-            given.stats
+            given.stats,
+            given.behind.clone()
         )
     );
 }

@@ -12,7 +12,7 @@ mod rate;
 mod select;
 mod window;
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -30,9 +30,6 @@ pub(crate) use aggregate::partials;
 pub(crate) use labels::absent_labels;
 pub(crate) use select::subquery_grid;
 pub(crate) use window::Mean;
-
-/// Most values held as columns at a time by one query (400 MB); Prometheus's own limit on samples in memory.
-const MAX_CELLS: usize = 50_000_000;
 
 /// Most steps of a grid, a subquery's included.
 const MAX_STEPS: i64 = 1_000_000;
@@ -55,7 +52,6 @@ pub(crate) struct Context<'a> {
     /// Merged answers of the fragments.
     remote: Vec<Vec<StepSeries>>,
     notes: RefCell<BTreeSet<Annotation>>,
-    cells: Cell<usize>,
 }
 
 impl<'a> Context<'a> {
@@ -73,7 +69,6 @@ impl<'a> Context<'a> {
             query,
             remote,
             notes: RefCell::default(),
-            cells: Cell::new(0),
         }
     }
 
@@ -136,14 +131,7 @@ impl<'a> Context<'a> {
 
     /// Counts columns that were just made.
     fn take_cells(&self, count: usize) -> Result<(), BudgetError> {
-        let cells = self.cells.get().saturating_add(count);
-        self.cells.set(cells);
-        if cells > MAX_CELLS {
-            return Err(BudgetError::Samples {
-                limit: MAX_CELLS as u64,
-            });
-        }
-        self.budget.check()
+        self.budget.take_cells(count)
     }
 
     /// Evaluates a scalar or vector expression on a grid.

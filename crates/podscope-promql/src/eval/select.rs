@@ -153,8 +153,11 @@ impl Context<'_> {
         };
         around(sink, |sink| {
             self.source.select(&select, self.budget, &mut |series| {
-                self.budget.check()?;
-                sink(series)
+                let bytes = size_of_val(&*series.timestamps) + size_of_val(&*series.values);
+                self.budget.hold(bytes)?;
+                let taken = sink(series);
+                self.budget.release(bytes);
+                taken
             })
         })
     }

@@ -9,6 +9,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use super::{Merging, Root};
 use crate::ast::{Aggregate, AggregateOp, Expr};
 use crate::eval::{Context, has_value, partials};
+use crate::memory::MemorySource;
 use crate::partial::{State, is_mergeable};
 use crate::{EvalError, Outcome, Plan, Value, lower};
 
@@ -37,8 +38,8 @@ pub(crate) fn finish(
     for ((answers, fragment), merging) in answers.into_iter().zip(&plan.fragments).zip(merges) {
         budget.check()?;
         let merged = match merging {
-            Merging::Series => merge_series(answers, fragment.grid)?,
-            Merging::States(op) => finished(merge_states(*op, answers, fragment.grid)?),
+            Merging::Series => merge_series(answers, fragment.grid, budget)?,
+            Merging::States(op) => finished(merge_states(*op, answers, fragment.grid, budget)?),
             Merging::Samples => {
                 samples = merge_samples(answers)?;
                 Vec::new()
@@ -78,11 +79,14 @@ fn twice(labels: &Labels) -> EvalError {
     ))
 }
 
-fn merge_series(answers: Vec<LeafValue>, grid: Grid) -> Result<Vec<StepSeries>, EvalError> {
+fn merge_series(answers: Vec<LeafValue>, grid: Grid, budget: &Budget) -> Result<Vec<StepSeries>, EvalError> {
     let mut merged: Vec<StepSeries> = Vec::new();
     for answer in answers {
         match answer {
-            LeafValue::Steps(series) => merged.extend(series),
+            LeafValue::Steps(series) => {
+                budget.take_cells(series.iter().map(|series| series.values.len()).sum())?;
+                merged.extend(series);
+            }
             LeafValue::None => {}
             other => return Err(unexpected(&other)),
         }
@@ -127,9 +131,11 @@ fn merge_states(
     op: AggregateOp,
     answers: Vec<LeafValue>,
     grid: Grid,
+    budget: &Budget,
 ) -> Result<FxHashMap<Labels, State>, EvalError> {
     let mut groups: FxHashMap<Labels, State> = FxHashMap::default();
     for answer in answers {
+        budget.check()?;
         let partials = match answer {
             LeafValue::Partials(partials) => partials,
             LeafValue::None => continue,
@@ -142,6 +148,7 @@ fn merge_states(
                     let Some(mut state) = State::new(op, grid.len()) else {
                         return Err(EvalError::NotSupported(format!("merging {}", op.as_str())));
                     };
+                    budget.take_cells(grid.len())?;
                     let merged = state.merge(&columns);
                     groups.insert(labels, state);
                     merged
@@ -215,6 +222,7 @@ pub(crate) fn merge_leaf_values(
     expr: &str,
     shape: Shape,
     answers: Vec<LeafValue>,
+    budget: &Budget,
 ) -> Result<LeafValue, EvalError> {
     let steps = answers.iter().find_map(|answer| match answer {
         LeafValue::Steps(series) => series.first().map(|series| series.values.len()),
@@ -239,11 +247,16 @@ pub(crate) fn merge_leaf_values(
     };
     Ok(match shape {
         Shape::Coverage => LeafValue::None,
-        Shape::Steps => LeafValue::Steps(merge_series(answers, grid)?),
+        Shape::Steps => {
+            let merged = merge_series(answers, grid, budget)?;
+            budget.check_series(merged.len())?;
+            LeafValue::Steps(best_of(expr, merged, grid, budget)?)
+        }
         Shape::Samples => LeafValue::Samples(merge_samples(answers)?),
         Shape::Partials => {
             let expr = lower::parse(expr)?;
-            let states = merge_states(mergeable(&expr)?.op, answers, grid)?;
+            let states = merge_states(mergeable(&expr)?.op, answers, grid, budget)?;
+            budget.check_series(states.len())?;
             let mut partials: Vec<PartialSeries> = states
                 .into_iter()
                 .map(|(labels, state)| PartialSeries {
@@ -255,4 +268,23 @@ pub(crate) fn merge_leaf_values(
             LeafValue::Partials(partials)
         }
     })
+}
+
+/// The best of the best of each: where the fragment is `topk` or `bottomk`, no more series travel on than it answers.
+fn best_of(
+    expr: &str,
+    merged: Vec<StepSeries>,
+    grid: Grid,
+    budget: &Budget,
+) -> Result<Vec<StepSeries>, EvalError> {
+    let Expr::Aggregate(mut aggregate) = lower::parse(expr)? else {
+        return Ok(merged);
+    };
+    if !matches!(aggregate.op, AggregateOp::Topk | AggregateOp::Bottomk) || grid.is_empty() {
+        return Ok(merged);
+    }
+    aggregate.expr = Expr::Remote(0);
+    let nothing = MemorySource::new();
+    let context = Context::new(&nothing, budget, 0, grid, vec![merged]);
+    context.vector(&Expr::Aggregate(aggregate), grid)
 }

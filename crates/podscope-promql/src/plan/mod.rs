@@ -32,6 +32,12 @@ pub(crate) struct Root {
     merges: Vec<Merging>,
 }
 
+impl Root {
+    pub(crate) fn expr(&self) -> &Expr {
+        &self.expr
+    }
+}
+
 /// How the answers to a fragment are put together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Merging {

@@ -3,7 +3,8 @@
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
-use podscope_model::leaf::Annotation;
+use podscope_fanout::FleetError;
+use podscope_model::leaf::{Annotation, ApiErrorKind};
 use podscope_model::source::{BudgetError, SourceError};
 use podscope_promql::{EvalError, ParseError};
 use serde::Serialize;
@@ -72,7 +73,10 @@ impl ApiFault {
 
     pub(super) fn of_budget(error: &BudgetError) -> Self {
         let kind = match error {
-            BudgetError::Samples { .. } | BudgetError::Series { .. } => FaultKind::Execution,
+            BudgetError::Samples { .. }
+            | BudgetError::Series { .. }
+            | BudgetError::Cells { .. }
+            | BudgetError::Memory { .. } => FaultKind::Execution,
             BudgetError::Time { .. } => FaultKind::Timeout,
             BudgetError::Cancelled => FaultKind::Canceled,
         };
@@ -95,6 +99,24 @@ impl ApiFault {
             EvalError::Budget(error) => Self::of_budget(error),
             EvalError::Source(error) => Self::of_source(error),
         }
+    }
+
+    /// A query of a hub that has no answer.
+    pub(super) fn of_fleet(error: &FleetError) -> Self {
+        if let FleetError::Eval(error) = error {
+            return Self::of_eval(error);
+        }
+        let kind = match error.kind() {
+            ApiErrorKind::BadData => FaultKind::BadData,
+            ApiErrorKind::Limit => FaultKind::Execution,
+            ApiErrorKind::Timeout => FaultKind::Timeout,
+            ApiErrorKind::Cancelled => FaultKind::Canceled,
+            ApiErrorKind::Unauthorized
+            | ApiErrorKind::WrongInstance
+            | ApiErrorKind::Unreachable
+            | ApiErrorKind::Internal => FaultKind::Internal,
+        };
+        Self::new(kind, crate::chain(error))
     }
 
     pub(super) fn of_run(error: &RunError) -> Self {

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
-use podscope_model::leaf::Limits;
+use podscope_fanout::FleetQuery;
+use podscope_model::leaf::{Annotation, Limits};
 use podscope_model::sample::Grid;
 use podscope_model::source::Budget;
 use podscope_promql::{Options, Parsed, ValueType};
@@ -87,6 +88,25 @@ async fn answer(state: &Arc<AgentState>, params: &Params, parsed: Parsed, grid: 
         options.lookback_ms = lookback_ms;
     }
     let limit = params.limit()?;
+    if let Some(hub) = state.hub() {
+        let query = FleetQuery {
+            lookback_ms: options.lookback_ms,
+            limits: Some(limits),
+            ..FleetQuery::new(parsed.text(), grid)
+        };
+        let answer = hub
+            .fleet()
+            .query(query)
+            .await
+            .map_err(|error| ApiFault::of_fleet(&error))?;
+        let mut outcome = answer.outcome;
+        outcome
+            .annotations
+            .extend(answer.completeness.notice().map(Annotation::Warning));
+        limit_series(&mut outcome, limit);
+        let body = podscope_promql::api_json::success(&outcome, grid, range);
+        return Ok(json(body.into_bytes()));
+    }
     let owner = Arc::clone(state);
     let work = move |budget: &Budget| {
         let source = AloneSource::new(owner.history(), owner.own_labels());
@@ -120,9 +140,7 @@ fn limit_series(outcome: &mut podscope_promql::Outcome, limit: Option<usize>) {
     };
     if cut {
         let text = "results truncated due to limit".to_owned();
-        outcome
-            .annotations
-            .push(podscope_model::leaf::Annotation::Warning(text));
+        outcome.annotations.push(Annotation::Warning(text));
     }
 }
 

@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use axum::extract::{Path, Request, State};
+use podscope_fanout::SeriesRequest;
 use podscope_model::catalog::{Kind, Unit};
 use podscope_model::labels::Labels;
-use podscope_model::leaf::{Annotation, SeriesQuery, Target};
+use podscope_model::leaf::{Annotation, Route, SeriesQuery, Target};
 use podscope_model::matcher::Matcher;
 use podscope_model::source::Budget;
 
@@ -26,15 +27,34 @@ pub(crate) async fn series(State(state): State<Arc<AgentState>>, request: Reques
         return Err(ApiFault::bad_data("no match[] parameter provided"));
     }
     let limit = params.limit()?;
+    if let Some(hub) = state.hub() {
+        let listed = hub.fleet().series(&request_of(&params)?).await;
+        return of_hub(listed, limit);
+    }
     let found = find(&state, &params).await?;
     let (found, cut) = truncated(found, limit);
     success(found, &cut)
+}
+
+/// A hub's list, with a warning for who is missing.
+fn of_hub<T: serde::Serialize>(
+    listed: Result<podscope_fanout::Partial<Vec<T>>, podscope_fanout::FleetError>,
+    limit: Option<usize>,
+) -> Answer {
+    let listed = listed.map_err(|error| ApiFault::of_fleet(&error))?;
+    let (list, mut remarks) = truncated(listed.value, limit);
+    remarks.extend(listed.completeness.notice().map(Annotation::Warning));
+    success(list, &remarks)
 }
 
 /// `GET|POST /api/v1/labels`
 pub(crate) async fn labels(State(state): State<Arc<AgentState>>, request: Request) -> Answer {
     let params = Params::read(request).await?;
     let limit = params.limit()?;
+    if let Some(hub) = state.hub() {
+        let listed = hub.fleet().label_names(&request_of(&params)?).await;
+        return of_hub(listed, limit);
+    }
     let found = find(&state, &params).await?;
     let names: BTreeSet<&str> = found
         .iter()
@@ -56,6 +76,10 @@ pub(crate) async fn label_values(
     }
     let params = Params::read(request).await?;
     let limit = params.limit()?;
+    if let Some(hub) = state.hub() {
+        let listed = hub.fleet().label_values(&name, &request_of(&params)?).await;
+        return of_hub(listed, limit);
+    }
     let found = find(&state, &params).await?;
     let values: BTreeSet<&str> = found.iter().filter_map(|labels| labels.get(&name)).collect();
     let (values, cut) = truncated(values.into_iter().collect(), limit);
@@ -74,8 +98,11 @@ pub(crate) async fn metadata(State(state): State<Arc<AgentState>>, request: Requ
     let params = Params::read(request).await?;
     let limit = params.limit()?.unwrap_or(usize::MAX);
     let wanted = params.get("metric");
-    let entries: BTreeMap<String, [Entry; 1]> = state
-        .metrics()
+    let metrics = match state.hub() {
+        Some(hub) => hub.fleet().metadata().await,
+        None => state.metrics(),
+    };
+    let entries: BTreeMap<String, [Entry; 1]> = metrics
         .into_iter()
         .filter(|(name, _)| wanted.is_none_or(|wanted| wanted == name))
         .take(limit)
@@ -99,8 +126,8 @@ pub(crate) async fn metadata(State(state): State<Arc<AgentState>>, request: Requ
     success(entries, &[])
 }
 
-/// The label sets that any `match[]` selects, of the time asked for.
-async fn find(state: &Arc<AgentState>, params: &Params) -> Result<Vec<Labels>, ApiFault> {
+/// What the parameters select.
+fn request_of(params: &Params) -> Result<SeriesRequest, ApiFault> {
     let start_ms = params.time_ms("start")?.unwrap_or(-ALWAYS_MS);
     let end_ms = params.time_ms("end")?.unwrap_or(ALWAYS_MS);
     if end_ms < start_ms {
@@ -113,15 +140,27 @@ async fn find(state: &Arc<AgentState>, params: &Params) -> Result<Vec<Labels>, A
         .all("match[]")
         .map(selector)
         .collect::<Result<Vec<_>, _>>()?;
-    let limits = state.live().limits.wire();
-    // The store's range is open on the left, this API's is not.
-    let query = SeriesQuery {
+    Ok(SeriesRequest {
         selectors,
+        // The store's range is open on the left, this API's is not.
         start_ms: start_ms - 1,
         end_ms,
+        user: None,
+    })
+}
+
+/// The label sets that any `match[]` selects, of the time asked for.
+async fn find(state: &Arc<AgentState>, params: &Params) -> Result<Vec<Labels>, ApiFault> {
+    let request = request_of(params)?;
+    let limits = state.live().limits.wire();
+    let query = SeriesQuery {
+        selectors: request.selectors,
+        start_ms: request.start_ms,
+        end_ms: request.end_ms,
         target: Target::default(),
         user: None,
         limits,
+        route: Route::default(),
     };
     let owner = Arc::clone(state);
     let work = move |budget: &Budget| {
