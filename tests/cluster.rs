@@ -74,6 +74,7 @@ fn start() -> Arc<Cluster> {
         cpus: 4,
         backfill: Duration::from_secs(1800),
         live: false,
+        sliced: true,
         ..SimOptions::default()
     };
     let cluster = runtime

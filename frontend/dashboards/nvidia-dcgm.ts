@@ -362,6 +362,35 @@ export function nvidiaDcgm(): DashboardBuilder {
         })
       )
 
+      .withRow(row(106, 'MIG'))
+      .withPanel(
+        timeSeries({
+          id: 70,
+          title: 'Slices: engine active',
+          description: 'Share of time the engines of each MIG instance were at work. The GPU they are cut from has no utilisation of its own.',
+          unit: 'percentunit',
+          size: [12, 8],
+          min: 0,
+          max: 1,
+          queries: [
+            { expr: `DCGM_FI_PROF_GR_ENGINE_ACTIVE{${G},GPU_I_ID!=""}`, legend: `${LEGEND} slice {{GPU_I_ID}} ({{GPU_I_PROFILE}})` },
+          ],
+        })
+      )
+      .withPanel(
+        timeSeries({
+          id: 71,
+          title: 'Slices: memory used',
+          description: 'Frame buffer in use by each MIG instance.',
+          unit: 'mbytes',
+          size: [12, 8],
+          min: 0,
+          queries: [
+            { expr: `DCGM_FI_DEV_FB_USED{${G},GPU_I_ID!=""}`, legend: `${LEGEND} slice {{GPU_I_ID}} ({{GPU_I_PROFILE}})` },
+          ],
+        })
+      )
+
       .withRow(row(103, 'Faults'))
       .withPanel(
         table({

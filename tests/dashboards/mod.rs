@@ -58,9 +58,14 @@ fn with_all(expr: &str, board: &Value) -> String {
     let mut expr = expr.to_owned();
     for variable in board["templating"]["list"].as_array().into_iter().flatten() {
         let name = variable["name"].as_str().expect("a variable has a name");
+        // What is typed stands for itself.
+        let value = match variable["type"].as_str() {
+            Some("textbox") => variable["query"].as_str().unwrap_or_default(),
+            _ => ".*",
+        };
         expr = expr
-            .replace(&format!("${{{name}}}"), ".*")
-            .replace(&format!("${name}"), ".*");
+            .replace(&format!("${{{name}}}"), value)
+            .replace(&format!("${name}"), value);
     }
     expr
 }

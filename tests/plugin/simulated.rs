@@ -54,7 +54,8 @@ async fn the_whole_way_from_a_nodes_history_to_frames() {
             .flatten()
             .collect::<Vec<_>>()
     };
-    assert!(values("A").iter().all(|count| (count - 12.0).abs() < 1e-9) && values("A").len() > 50);
+    // The twelfth is cut into slices: it has no utilisation of its own.
+    assert!(values("A").iter().all(|count| (count - 11.0).abs() < 1e-9) && values("A").len() > 50);
     // All modes of four CPUs together take four seconds a second.
     assert!(
         values("B").iter().all(|rate| (rate - 4.0).abs() < 0.2),

@@ -220,7 +220,7 @@ fn fill(
             labels,
             machine,
             server,
-            troubles: Troubles::new(&options.troubles, index, options.gpus as usize),
+            troubles: Troubles::new(&options.spells(), index, options.gpus as usize),
             dir,
             port,
             live: options.live,

@@ -40,6 +40,9 @@ struct Args {
     /// Where the histories lie; without it in a temporary folder that is removed at the end.
     #[arg(long)]
     data_dir: Option<PathBuf>,
+    /// Cut the last GPU of the last node into MIG slices.
+    #[arg(long)]
+    sliced: bool,
     /// The label `cluster` and the first part of the nodes' names.
     #[arg(long, default_value = "sim")]
     cluster: String,
@@ -137,6 +140,7 @@ async fn run(args: Args) -> anyhow::Result<()> {
         seed: args.seed,
         base_port: args.listen_base_port,
         data_dir: args.data_dir.clone(),
+        sliced: args.sliced,
         cluster: args.cluster.clone(),
         ..SimOptions::default()
     })

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::trouble::Spell;
+use crate::trouble::{Spell, Trouble};
 
 /// A simulated cluster; the default is four nodes with eight GPUs each and a day of history.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +28,8 @@ pub struct SimOptions {
     pub now_ms: Option<i64>,
     /// What goes wrong, when and where.
     pub troubles: Vec<Spell>,
+    /// The last GPU of the last node is cut into MIG slices, all the time.
+    pub sliced: bool,
     /// The label `cluster`.
     pub cluster: String,
 }
@@ -45,6 +47,7 @@ impl Default for SimOptions {
             live: true,
             now_ms: None,
             troubles: Vec::new(),
+            sliced: false,
             cluster: "sim".to_owned(),
         }
     }
@@ -61,6 +64,21 @@ impl SimOptions {
             live: false,
             ..Self::default()
         }
+    }
+
+    /// Everything that is out of the ordinary, and when.
+    pub(crate) fn spells(&self) -> Vec<Spell> {
+        let mut spells = self.troubles.clone();
+        if self.sliced && self.gpus > 0 {
+            spells.push(Spell {
+                trouble: Trouble::MigReconfig,
+                node: self.nodes.saturating_sub(1),
+                gpu: self.gpus as usize - 1,
+                from_ms: i64::MIN,
+                to_ms: i64::MAX,
+            });
+        }
+        spells
     }
 
     /// What cannot be simulated, as one sentence.

@@ -274,6 +274,7 @@ fn start_sim(arguments: &StartArguments, folder: &Path) -> anyhow::Result<(Runni
             &arguments.gpus.to_string(),
         ])
         .args(["--backfill", &arguments.backfill_hours.to_string()])
+        .arg("--sliced")
         .arg("--data-dir")
         .arg(&data)
         .arg("--targets")

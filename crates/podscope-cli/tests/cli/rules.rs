@@ -18,7 +18,7 @@ fn shipped() -> &'static Path {
 }
 
 #[test]
-fn the_shipped_rules_are_sound_and_the_seeds_are_among_them() {
+fn the_shipped_rules_are_sound_and_the_seeds_nine_are_among_them() {
     let checked = rules(&["check"], shipped());
     let text = String::from_utf8_lossy(&checked.stdout).into_owned();
     assert!(checked.status.success(), "{text}");
@@ -30,6 +30,7 @@ fn the_shipped_rules_are_sound_and_the_seeds_are_among_them() {
         "DS01GPUHighTemperature > 85",
         "DS01GPUCriticalTemperature > 90",
         "DS01GPUMemoryHigh > 95",
+        "DS01ContainerHighMemory > 90",
         "DS01ExporterDown < 1",
         "DS01DCGMExporterDown < 1",
         "DS01DiskSpaceLow < 10",
