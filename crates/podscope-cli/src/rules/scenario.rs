@@ -25,7 +25,17 @@ const TROUBLES: &[(&str, &[Trouble])] = &[
     ("ds01-exporter-down", &[Trouble::AgentDown]),
     ("ds01-dcgm-exporter-down", &[Trouble::DriverFails]),
     ("ds01-disk-space", &[Trouble::DiskFull]),
-    ("podscope-xid-fatal", &[Trouble::XidFatal, Trouble::GpuLost]),
+    (
+        "podscope-xid-fatal",
+        &[
+            Trouble::XidFatal,
+            Trouble::GpuLost,
+            Trouble::NvlinkDown,
+            Trouble::RowRemapPending,
+            Trouble::RowRemapFailure,
+            Trouble::RecoveryAction,
+        ],
+    ),
     ("podscope-xid-application", &[Trouble::XidApplication]),
     ("podscope-ecc-double-bit", &[Trouble::EccDoubleBit]),
     ("podscope-ecc-single-bit-rate", &[Trouble::EccSingleBit]),
