@@ -48,6 +48,8 @@ pub(crate) enum SimAction {
 }
 
 pub(crate) async fn run(action: SimAction, out: &mut impl Write) -> anyhow::Result<bool> {
+    // Somebody else may have installed it.
+    let _already = rustls::crypto::ring::default_provider().install_default();
     let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build()?;
     match action {
         SimAction::Fault {
