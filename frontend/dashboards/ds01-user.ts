@@ -146,8 +146,8 @@ export function ds01User(): DashboardBuilder {
         timeSeries({
           id: 20,
           title: 'CPU',
-          description: 'CPUs in use by each container.',
-          unit: 'short',
+          description: 'CPU time per second of each container; 100 % is one CPU.',
+          unit: 'percentunit',
           size: [12, 8],
           min: 0,
           queries: [
