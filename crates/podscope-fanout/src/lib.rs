@@ -32,6 +32,8 @@ mod pull;
 mod query;
 pub mod relay;
 mod route;
+#[cfg(test)]
+mod simulation;
 mod tls;
 
 pub use answer::{
