@@ -114,7 +114,20 @@ fn a_killed_process_loses_no_row_it_was_given() {
             &model(&rows[from..], start, end),
             &place,
         );
-        assert!(stats.lost.places.is_empty(), "{place}: {:?}", stats.lost);
+        // A kill may interrupt the write of the row that nobody was told of yet (Linux ends it between two pages): that
+        // unfinished record at a log's end is all that may be set aside.
+        assert_eq!(stats.lost.rows, 0, "{place}: {:?}", stats.lost);
+        assert!(
+            stats.lost.places.len() <= 1
+                && stats
+                    .lost
+                    .places
+                    .iter()
+                    .all(|piece| piece.contains(".log cut at byte")
+                        && piece.ends_with("a record is not complete")),
+            "{place}: {:?}",
+            stats.lost
+        );
         drop(history);
         for (path, before) in &sealed {
             let now = std::fs::read(path).expect("a sealed file stays");
