@@ -17,6 +17,7 @@ pub mod batch;
 pub mod catalog;
 pub mod cells;
 pub mod event;
+pub mod fuzz_bodies;
 pub mod inventory;
 pub mod labels;
 pub mod leaf;

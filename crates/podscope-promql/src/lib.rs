@@ -18,6 +18,7 @@ pub mod api_json;
 mod ast;
 mod eval;
 mod function;
+pub mod fuzz_bodies;
 mod kahan;
 mod lower;
 pub mod memory;
@@ -27,6 +28,7 @@ mod plan;
 mod print;
 mod reach;
 mod scan;
+mod suspect;
 mod token;
 
 use std::fmt;

@@ -61,6 +61,11 @@ fn explain(message: String, scan: &Scan) -> ParseError {
             position: Some(*position),
         };
     }
+    if message == "invalid promql query" {
+        return error(
+            "this is no PromQL that Prometheus would read; look for a missing bracket, comma or operator",
+        );
+    }
     error(message)
 }
 

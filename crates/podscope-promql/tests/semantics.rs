@@ -1,8 +1,8 @@
 //! What PromQL promises, one promise per test, on data that fits on a page.
 
 use podscope_model::labels::Labels;
-use podscope_model::sample::{Grid, STALE, is_stale};
-use podscope_model::source::{Budget, Cancel};
+use podscope_model::sample::{Grid, STALE, SeriesData, is_stale};
+use podscope_model::source::{Budget, BudgetError, Cancel};
 use podscope_promql::memory::MemorySource;
 use podscope_promql::openmetrics::{TimeUnit, read};
 use podscope_promql::{EvalError, Options, Outcome, Value, evaluate, parse};
@@ -262,4 +262,41 @@ proptest::proptest! {
             drop(answer);
         }
     }
+}
+
+#[test]
+fn a_cancelled_query_stops_within_one_series() {
+    let times: Vec<i64> = (0..7 * 86_400).map(|second| second * 1_000).collect();
+    let values: Vec<f64> = times.iter().map(|time| (time / 1_000 % 977) as f64).collect();
+    let mut source = MemorySource::new();
+    source.insert(SeriesData {
+        labels: Labels::from_pairs([("__name__", "x")]),
+        timestamps: times.into(),
+        values: values.into(),
+    });
+    // 600,000 windows of 86,400 samples, each sorted in part: hours of work.
+    let grid = Grid {
+        start_ms: 0,
+        end_ms: 7 * 86_400_000,
+        step_ms: 1_000,
+    };
+    let cancel = Cancel::default();
+    let budget = Budget::new(u64::MAX, u64::MAX, None, cancel.clone());
+    let (done, finished) = std::sync::mpsc::channel();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let parsed = parse("quantile_over_time(0.5, x[1d])").expect("parses");
+            let outcome = evaluate(&parsed, grid, Options::default(), &source, &budget);
+            done.send(outcome.map(|_| ())).expect("somebody waits");
+        });
+        while budget.samples_read() == 0 {
+            std::thread::yield_now();
+        }
+        cancel.cancel();
+    });
+    let outcome = finished.recv().expect("it ended");
+    assert!(
+        matches!(outcome, Err(EvalError::Budget(BudgetError::Cancelled))),
+        "{outcome:?}"
+    );
 }

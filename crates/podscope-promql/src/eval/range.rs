@@ -157,7 +157,8 @@ impl RangeRun<'_, '_> {
             range_ms,
             grid: self.grid,
             scalar: self.scalar,
-        });
+            budget: self.context.budget,
+        })?;
         match column {
             Some(column) => self.found(series.labels, column),
             None => Ok(()),

@@ -6,12 +6,19 @@ use std::cmp::Ordering;
 use std::collections::VecDeque;
 
 use podscope_model::sample::Grid;
+use podscope_model::source::{Budget, BudgetError};
 
 use super::absent_column;
 use super::rate::{Extrapolation, Resets, linear_regression};
 use super::select::{References, advance};
 use crate::function::Func;
 use crate::kahan::{DoubleDouble, Kahan};
+
+/// Samples looked at between two looks at the budget: well under a millisecond of work.
+const CHECK_EVERY: usize = 1 << 16;
+
+/// What a window function gives: the column, `None` when no step has a value, or the limit that was passed on the way.
+pub(crate) type Windowed = Result<Option<Vec<f64>>, BudgetError>;
 
 /// One function over one series.
 pub(crate) struct WindowColumn<'a> {
@@ -24,6 +31,8 @@ pub(crate) struct WindowColumn<'a> {
     pub(crate) grid: Grid,
     /// The scalar argument, one value per step.
     pub(crate) scalar: Option<&'a [f64]>,
+    /// Asked now and then: one series alone may be minutes of work.
+    pub(crate) budget: &'a Budget,
 }
 
 /// One window: the step it is for, its samples as `low..high`, its bounds in time.
@@ -45,25 +54,27 @@ impl Window {
 impl WindowColumn<'_> {
     /// Runs `function` for each window that holds at least `least` samples. With `varies`, the function depends on the
     /// step even if the window does not.
-    fn run(
-        &self,
-        least: usize,
-        varies: bool,
-        mut function: impl FnMut(Window) -> Option<f64>,
-    ) -> Option<Vec<f64>> {
+    fn run(&self, least: usize, varies: bool, mut function: impl FnMut(Window) -> Option<f64>) -> Windowed {
         let mut column = absent_column(self.references.steps());
         let mut found = false;
+        let mut unchecked = 0;
         let (mut low, mut high) = (0, 0);
         for step in 0..column.len() {
             if step > 0 && self.references.fixed.is_some() && !varies {
-                let first = column.first().copied()?;
-                column.fill(first);
+                if let Some(first) = column.first().copied() {
+                    column.fill(first);
+                }
                 break;
             }
             let end = self.references.at(step);
             let start = end.saturating_sub(self.range_ms);
             low = advance(self.timestamps, low, start);
             high = advance(self.timestamps, high.max(low), end);
+            unchecked += high - low + 1;
+            if unchecked >= CHECK_EVERY {
+                unchecked = 0;
+                self.budget.check()?;
+            }
             if high - low < least {
                 continue;
             }
@@ -81,7 +92,7 @@ impl WindowColumn<'_> {
                 found = true;
             }
         }
-        found.then_some(column)
+        Ok(found.then_some(column))
     }
 
     fn slice(&self, window: Window) -> &[f64] {
@@ -103,8 +114,8 @@ impl WindowColumn<'_> {
     }
 }
 
-/// The column of the function, or `None` when no step has a value.
-pub(crate) fn window_column(job: &WindowColumn<'_>) -> Option<Vec<f64>> {
+/// The column of the function.
+pub(crate) fn window_column(job: &WindowColumn<'_>) -> Windowed {
     let values = job.values;
     let at = |index: usize| values.get(index).copied().unwrap_or(f64::NAN);
     match job.func {
@@ -181,7 +192,7 @@ pub(crate) fn window_column(job: &WindowColumn<'_>) -> Option<Vec<f64>> {
             let (slope, intercept) = linear_regression(times, job.slice(window), job.grid.at(window.step));
             Some(slope * job.scalar_at(window.step) + intercept)
         }),
-        _ => None,
+        _ => Ok(None),
     }
 }
 
@@ -206,7 +217,7 @@ fn between(counts: &[u32], window: Window) -> f64 {
 }
 
 /// Largest or smallest value of each window; NaN only where there is nothing else.
-fn extreme(job: &WindowColumn<'_>, better: impl Fn(f64, f64) -> bool) -> Option<Vec<f64>> {
+fn extreme(job: &WindowColumn<'_>, better: impl Fn(f64, f64) -> bool) -> Windowed {
     if !job.overlaps() {
         return job.run(1, false, |window| {
             let mut values = job.slice(window).iter().copied();
