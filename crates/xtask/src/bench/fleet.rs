@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use podscope_testkit::plugin_host::{PluginHost, Query, QueryRequest, Source};
 use serde_json::{Value, json};
 
-use super::process::{Program, free_port, percentile};
+use super::process::{Program, cpu_of, free_port, percentile};
 
 const EXPRESSIONS: &[&str] = &[
     "avg(DCGM_FI_DEV_GPU_UTIL)",
@@ -110,7 +110,7 @@ async fn measure(bin: &Path, size: Size, folder: &Path) -> Result<()> {
     tokio::time::sleep(Duration::from_secs(10)).await;
     writeln!(
         out,
-        "| expression | p50 ms | p99 ms | CPU ms nodes | CPU ms hubs |\n| --- | --- | --- | --- | --- |"
+        "| expression | p50 ms | p99 ms | CPU ms plugin | CPU ms hubs | CPU ms nodes |\n| --- | --- | --- | --- | --- | --- |"
     )?;
     for expr in EXPRESSIONS {
         let cpu = |programs: &[Program]| -> Result<f64> {
@@ -122,10 +122,14 @@ async fn measure(bin: &Path, size: Size, folder: &Path) -> Result<()> {
         };
         let end = now_s() / STEP_S * STEP_S;
         if let Err(error) = ask(&plugin, &source, expr, end).await {
-            writeln!(out, "| `{expr}` | {error:#} | | | |")?;
+            writeln!(out, "| `{expr}` | {error:#} | | | | |")?;
             continue;
         }
-        let (nodes_before, hubs_before) = (cpu(&sims)?, cpu(&hubs)?);
+        let own = || -> Result<f64> {
+            let pid = plugin.pid().context("the plugin has ended")?;
+            Ok(cpu_of(pid)?.as_secs_f64() * 1000.0)
+        };
+        let (nodes_before, hubs_before, own_before) = (cpu(&sims)?, cpu(&hubs)?, own()?);
         let mut times = Vec::new();
         for round in 0..size.repeats {
             // Another range each time, so that nothing is shared.
@@ -137,9 +141,10 @@ async fn measure(bin: &Path, size: Size, folder: &Path) -> Result<()> {
         let rounds = size.repeats.max(1) as f64;
         let nodes = (cpu(&sims)? - nodes_before) / rounds;
         let through = (cpu(&hubs)? - hubs_before) / rounds;
+        let plugin_ms = (own()? - own_before) / rounds;
         writeln!(
             out,
-            "| `{expr}` | {:.0} | {:.0} | {nodes:.0} | {through:.0} |",
+            "| `{expr}` | {:.0} | {:.0} | {plugin_ms:.0} | {through:.0} | {nodes:.0} |",
             percentile(&mut times, 0.5),
             percentile(&mut times, 0.99)
         )?;

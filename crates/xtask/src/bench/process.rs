@@ -74,18 +74,7 @@ impl Program {
 
     /// Time its threads spent on a CPU, in nanoseconds: finer than the ticks of [`Program::cpu`].
     pub(crate) fn cpu_exact(&self) -> Result<Duration> {
-        let mut total = 0;
-        for entry in std::fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
-            let Ok(text) = std::fs::read_to_string(entry?.path().join("schedstat")) else {
-                continue;
-            };
-            total += text
-                .split_whitespace()
-                .next()
-                .and_then(|first| first.parse::<u64>().ok())
-                .unwrap_or(0);
-        }
-        Ok(Duration::from_nanos(total))
+        cpu_of(self.child.id())
     }
 
     /// Resident memory in MiB.
@@ -140,4 +129,20 @@ pub(crate) fn percentile(values: &mut [f64], at: f64) -> f64 {
 pub(crate) fn median(values: &mut [f64]) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+/// CPU time of a process's threads so far, to the nanosecond.
+pub(crate) fn cpu_of(pid: u32) -> Result<Duration> {
+    let mut total = 0;
+    for entry in std::fs::read_dir(format!("/proc/{pid}/task"))? {
+        let Ok(text) = std::fs::read_to_string(entry?.path().join("schedstat")) else {
+            continue;
+        };
+        total += text
+            .split_whitespace()
+            .next()
+            .and_then(|first| first.parse::<u64>().ok())
+            .unwrap_or(0);
+    }
+    Ok(Duration::from_nanos(total))
 }
