@@ -1,6 +1,7 @@
 /** Panels at their places on Grafana's 24-column grid, rows that fold, and panels that load when they come into view. */
 import { type ReactElement, useEffect, useRef, useState } from 'react';
 
+import { Marks, useMarks } from './annotations';
 import type { Dashboard, Panel } from './model';
 import { PanelView } from './PanelView';
 import type { Range } from './time';
@@ -61,11 +62,18 @@ export function DashboardGrid({
     };
   }, []);
 
+  const { marks, problem } = useMarks(dashboard, choices, range, tick);
   const placed = place(dashboard.panels, folded);
   const bottom = Math.max(0, ...placed.map(({ panel, y }) => y + panel.gridPos.h));
   const column = (width + GAP) / COLUMNS;
   return (
-    <main className="grid" style={{ height: bottom * (CELL + GAP) }}>
+    <Marks.Provider value={marks}>
+      {problem !== undefined && (
+        <p role="alert" className="page-error">
+          Annotations: {problem}
+        </p>
+      )}
+      <main className="grid" style={{ height: bottom * (CELL + GAP) }}>
       {placed.map(({ panel, y }) => {
         const { x, w, h } = panel.gridPos;
         const style = {
@@ -106,7 +114,8 @@ export function DashboardGrid({
           </div>
         );
       })}
-    </main>
+      </main>
+    </Marks.Provider>
   );
 }
 

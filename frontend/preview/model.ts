@@ -45,13 +45,22 @@ export interface Variable {
   hide?: number;
 }
 
+/** Events marked on the time series of a dashboard. */
+export interface AnnotationQuery {
+  name: string;
+  enable?: boolean;
+  iconColor?: string;
+  target?: Partial<Target>;
+  filter?: { exclude?: boolean; ids?: number[] };
+}
+
 export interface Dashboard {
   uid: string;
   title: string;
   description?: string;
   panels: Panel[];
   templating?: { list?: Variable[] };
-  annotations?: { list?: unknown[] };
+  annotations?: { list?: AnnotationQuery[] };
   time?: { from: string; to: string };
   refresh?: string;
 }

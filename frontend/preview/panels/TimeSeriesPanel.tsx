@@ -5,6 +5,8 @@ import { EventBusSrv } from '@grafana/data';
 import { type ReactElement, useMemo } from 'react';
 
 import type { PanelProps } from '.';
+import { useMarksOf } from '../annotations';
+import { AnnotationMarks } from './AnnotationMarks';
 
 const NO_LEGEND: VizLegendOptions = {
   showLegend: false,
@@ -19,6 +21,7 @@ export function TimeSeriesPanel({ panel, frames, range, width, height }: PanelPr
     () => frames.filter(({ fields }) => fields.some(({ type }) => type === FieldType.number)),
     [frames]
   );
+  const marks = useMarksOf(panel);
   const context = useMemo(() => ({ eventsScope: 'preview', eventBus: new EventBusSrv() }), []);
   if (drawable.length === 0) {
     return <p className="no-data">No data</p>;
@@ -28,14 +31,17 @@ export function TimeSeriesPanel({ panel, frames, range, width, height }: PanelPr
     <PanelContextProvider value={context}>
       <TimeSeries frames={drawable} timeRange={range} timeZone="browser" width={width} height={height} legend={legend}>
         {(config, aligned) => (
-          <TooltipPlugin
-            config={config}
-            data={aligned}
-            frames={drawable}
-            mode={TooltipDisplayMode.Multi}
-            sortOrder={SortOrder.Descending}
-            timeZone="browser"
-          />
+          <>
+            <AnnotationMarks config={config} marks={marks} />
+            <TooltipPlugin
+              config={config}
+              data={aligned}
+              frames={drawable}
+              mode={TooltipDisplayMode.Multi}
+              sortOrder={SortOrder.Descending}
+              timeZone="browser"
+            />
+          </>
         )}
       </TimeSeries>
     </PanelContextProvider>
