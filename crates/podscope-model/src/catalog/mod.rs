@@ -11,6 +11,8 @@ pub mod gpu;
 pub mod host;
 pub mod kernel;
 pub mod process;
+pub mod slo;
+pub mod slurm;
 
 /// What kind of number a metric is; decides TYPE text and which functions make sense.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -132,17 +134,23 @@ pub enum Job {
     Processes,
     /// Allocations of a shared GPU server.
     Ds01,
+    /// The scheduler.
+    Slurm,
+    /// Promises to tenants, and what breaking them costs.
+    Slo,
     /// The agent's own.
     Podscope,
 }
 
 impl Job {
-    pub const ALL: [Job; 6] = [
+    pub const ALL: [Job; 8] = [
         Job::Node,
         Job::Dcgm,
         Job::Containers,
         Job::Processes,
         Job::Ds01,
+        Job::Slurm,
+        Job::Slo,
         Job::Podscope,
     ];
 
@@ -153,6 +161,8 @@ impl Job {
             Self::Containers => "containers",
             Self::Processes => "processes",
             Self::Ds01 => "ds01",
+            Self::Slurm => "slurm",
+            Self::Slo => "slo",
             Self::Podscope => "podscope",
         }
     }
@@ -217,6 +227,8 @@ pub fn all() -> impl Iterator<Item = &'static MetricDef> {
         container::ALL,
         process::ALL,
         ds01::ALL,
+        slurm::ALL,
+        slo::ALL,
         agent::ALL,
     ]
     .into_iter()
