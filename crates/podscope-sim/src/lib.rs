@@ -13,6 +13,7 @@
 //! | `service` | an inference server's own metrics |
 //! | [`trouble`] | what can go wrong for a while, by name |
 //! | [`control`] | beginning and ending troubles while the cluster lives |
+//! | [`nvue`], [`senders`] | switches, and what devices say unasked |
 //! | [`schedule`] | how densely the past is filled |
 //!
 //! The same options and the same starting time give the same samples.
@@ -24,8 +25,10 @@ pub mod light;
 mod machine;
 pub mod node;
 mod noise;
+pub mod nvue;
 pub mod options;
 pub mod schedule;
+pub mod senders;
 mod service;
 pub mod trouble;
 mod workload;

@@ -5,6 +5,7 @@
 
 pub mod agent;
 pub mod alias;
+pub mod changes;
 pub mod container;
 pub mod ds01;
 pub mod gpu;
@@ -13,6 +14,7 @@ pub mod kernel;
 pub mod process;
 pub mod slo;
 pub mod slurm;
+pub mod switch;
 
 /// What kind of number a metric is; decides TYPE text and which functions make sense.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -138,12 +140,14 @@ pub enum Job {
     Slurm,
     /// Promises to tenants, and what breaking them costs.
     Slo,
+    /// Ethernet switches.
+    Switch,
     /// The agent's own.
     Podscope,
 }
 
 impl Job {
-    pub const ALL: [Job; 8] = [
+    pub const ALL: [Job; 9] = [
         Job::Node,
         Job::Dcgm,
         Job::Containers,
@@ -151,6 +155,7 @@ impl Job {
         Job::Ds01,
         Job::Slurm,
         Job::Slo,
+        Job::Switch,
         Job::Podscope,
     ];
 
@@ -163,6 +168,7 @@ impl Job {
             Self::Ds01 => "ds01",
             Self::Slurm => "slurm",
             Self::Slo => "slo",
+            Self::Switch => "switch",
             Self::Podscope => "podscope",
         }
     }
@@ -229,7 +235,9 @@ pub fn all() -> impl Iterator<Item = &'static MetricDef> {
         ds01::ALL,
         slurm::ALL,
         slo::ALL,
+        switch::ALL,
         agent::ALL,
+        changes::ALL,
     ]
     .into_iter()
     .flatten()
