@@ -135,12 +135,7 @@ impl SimCluster {
 
     /// Where the nodes can be asked.
     pub fn targets(&self) -> Vec<SimTarget> {
-        let target = |node: &Arc<SimNode>| SimTarget {
-            url: node.url(),
-            instance: node.instance().to_owned(),
-            labels: node.labels().clone(),
-        };
-        self.nodes.iter().map(target).collect()
+        self.nodes.iter().map(|node| node.target()).collect()
     }
 
     /// The control through which troubles begin and end; see [`crate::control`].
@@ -260,7 +255,7 @@ fn fill(
 }
 
 /// Does the work for each item, on as many threads as there are cores.
-fn on_all_cores<T: Send>(items: &mut [T], work: impl Fn(&mut T) + Sync) {
+pub(crate) fn on_all_cores<T: Send>(items: &mut [T], work: impl Fn(&mut T) + Sync) {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let waiting = Mutex::new(items.iter_mut());
     std::thread::scope(|scope| {

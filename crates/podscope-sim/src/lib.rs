@@ -15,6 +15,8 @@
 //! | [`control`] | beginning and ending troubles while the cluster lives |
 //! | [`nvue`], [`senders`] | switches, and what devices say unasked |
 //! | [`schedule`] | how densely the past is filled |
+//! | [`pod`] | the pod of the SEV-1 scenario: topology and causal model |
+//! | [`scenario`] | [`SimPod`]: that pod's nodes and servers, running |
 //!
 //! The same options and the same starting time give the same samples.
 
@@ -27,6 +29,8 @@ pub mod node;
 mod noise;
 pub mod nvue;
 pub mod options;
+pub mod pod;
+pub mod scenario;
 pub mod schedule;
 pub mod senders;
 mod service;
@@ -37,4 +41,5 @@ pub use cluster::{SimCluster, SimError, SimTarget};
 pub use light::{LightFleet, LightOptions};
 pub use node::{Fault, SimNode};
 pub use options::SimOptions;
+pub use scenario::{PodOptions, SimPod};
 pub use trouble::{Spell, Trouble};

@@ -28,7 +28,7 @@ use podscope_history::events::{EventOptions, EventStore};
 use podscope_history::{History, Options};
 use podscope_model::event::EventSink;
 
-use crate::cluster::SimError;
+use crate::cluster::{SimError, SimTarget};
 use crate::machine::Machine;
 use crate::schedule::Stretch;
 use crate::service::InferenceServer;
@@ -166,6 +166,15 @@ impl SimNode {
 
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// Where it can be asked.
+    pub fn target(&self) -> SimTarget {
+        SimTarget {
+            url: self.url(),
+            instance: self.name.clone(),
+            labels: self.labels.clone(),
+        }
     }
 
     /// The running agent; `None` while it is dead.
@@ -323,6 +332,27 @@ impl SimNode {
         }
         for (driver, own) in drivers.iter().zip(own) {
             driver.stream().set_interval_ms(own);
+        }
+    }
+
+    /// Lives through a stretch with a row of each collector whose interval's multiple a moment is, or of all where the
+    /// stretch is sparser than the interval.
+    pub(crate) fn pass(&self, stretch: Stretch, drivers: &mut [Driver]) {
+        let step = stretch.step_ms;
+        for t_ms in stretch.times() {
+            self.advance(t_ms, step, true);
+            // No driver hangs here: one thread lives for all.
+            let gone = held(&self.world).troubles.has(Trouble::AgentDown, t_ms);
+            if gone {
+                continue;
+            }
+            for driver in drivers.iter_mut() {
+                let interval = i64::try_from(driver.stream().interval_ms()).unwrap_or(step);
+                let every = interval.max(step);
+                if t_ms.rem_euclid(every) == 0 {
+                    driver.tick(t_ms);
+                }
+            }
         }
     }
 

@@ -5,8 +5,10 @@
 //! 25 minutes, during which the GPUs wait. Between jobs the nodes are idle for some minutes.
 
 use std::f64::consts::TAU;
+use std::sync::Arc;
 
 use crate::noise::{hash, smooth, unit};
+use crate::pod::{Pod, node as pod_node};
 
 /// One job per pair of nodes and so many seconds.
 const CYCLE: f64 = 5_400.0;
@@ -70,6 +72,8 @@ pub(crate) struct Workload {
     seed: u64,
     nodes: usize,
     gpus: u32,
+    /// The pod whose jobs run here, and when the nodes' history begins.
+    pod: Option<(Arc<Pod>, i64)>,
 }
 
 /// What a training job does at a moment.
@@ -85,11 +89,34 @@ enum Phase {
 
 impl Workload {
     pub(crate) fn new(seed: u64, nodes: usize, gpus: u32) -> Self {
-        Self { seed, nodes, gpus }
+        Self {
+            seed,
+            nodes,
+            gpus,
+            pod: None,
+        }
+    }
+
+    /// What a pod's scheduler runs, on nodes whose history begins at `origin_ms`.
+    pub(crate) fn of_pod(pod: Arc<Pod>, origin_ms: i64) -> Self {
+        Self {
+            seed: pod.seed(),
+            nodes: pod.topology().nodes(),
+            gpus: pod.topology().gpus() as u32,
+            pod: Some((pod, origin_ms)),
+        }
+    }
+
+    /// The pod, if these are a pod's jobs.
+    pub(crate) fn pod(&self) -> Option<&Arc<Pod>> {
+        self.pod.as_ref().map(|(pod, _)| pod)
     }
 
     /// The load of a node, so many seconds after the beginning of its history.
     pub(crate) fn at(&self, node: usize, seconds: f64) -> Load {
+        if let Some((pod, origin_ms)) = &self.pod {
+            return pod_node::load(pod, node, origin_ms + (seconds * 1_000.0).round() as i64);
+        }
         let serving = self.serving(node);
         let phase = self.phase(node, seconds);
         let wave = self.wave(seconds);
@@ -148,6 +175,10 @@ impl Workload {
 
     /// The GPUs of a node that serve inference.
     pub(crate) fn serving(&self, node: usize) -> std::ops::Range<u32> {
+        if let Some((pod, _)) = &self.pod {
+            let infer = &pod.topology().partitions()[1];
+            return 0..if infer.nodes.contains(&node) { self.gpus } else { 0 };
+        }
         if node + 1 < self.nodes {
             0..0
         } else if self.nodes == 1 {
@@ -165,6 +196,9 @@ impl Workload {
 
     /// Who holds the GPUs of a node. Between jobs nobody holds those that train.
     pub(crate) fn holders(&self, node: usize, seconds: f64) -> Vec<Holder> {
+        if let Some((pod, origin_ms)) = &self.pod {
+            return pod_node::holders(pod, node, origin_ms + (seconds * 1_000.0).round() as i64);
+        }
         let serving = self.serving(node);
         let mut holders = Vec::new();
         let training = if serving.is_empty() {

@@ -13,6 +13,7 @@ use podscope_collect::kernel::SimKernelLog;
 
 use crate::gpu::GpuModel;
 use crate::noise::{hash, smooth};
+use crate::pod::node::PodNode;
 use crate::workload::{GpuLoad, Load, Workload};
 
 pub(crate) use containers::SimEngine;
@@ -80,6 +81,8 @@ pub(crate) struct Machine {
     idle: Vec<usize>,
     kernel: SimKernelLog,
     containers: containers::Containers,
+    /// What it has of a pod's fabric and storage.
+    pod: Option<PodNode>,
 }
 
 impl Machine {
@@ -98,7 +101,7 @@ impl Machine {
         let models = (0..gpus)
             .map(|gpu| GpuModel::new(hash(seed, 1, u64::from(gpu)), loose == Some(gpu)))
             .collect();
-        let machine = Self {
+        let mut machine = Self {
             seed,
             index,
             workload,
@@ -118,8 +121,13 @@ impl Machine {
             idle: Vec::new(),
             kernel: SimKernelLog::new(origin_ms),
             containers: containers::Containers::new(index),
+            pod: None,
         };
         machine.write_what_never_changes(name);
+        machine.pod = machine
+            .workload
+            .pod()
+            .map(|pod| PodNode::new(Arc::clone(pod), index, &machine.fs, origin_ms));
         machine
     }
 
@@ -186,6 +194,9 @@ impl Machine {
         self.kernel.set_now(at_ms);
         self.count(seconds, elapsed);
         self.move_gpus(seconds, elapsed);
+        if let Some(pod) = &mut self.pod {
+            pod.advance(&self.fs, at_ms);
+        }
         self.write();
         let holders = self.workload.holders(self.index, seconds);
         let Self {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use podscope_collect::{Mount, VfsStat};
 
-use super::{Counters, Disk, MEMORY_KB, Machine, Network};
+use super::{Counters, Disk, MEMORY_KB, Machine, Network, SECTOR};
 use crate::noise::smooth;
 
 /// Writes into memory, which cannot fail.
@@ -89,6 +89,36 @@ impl Machine {
                 put(
                     out,
                     format_args!("{busy_ms:.0} {:.0} 0 0 0 0 0 0\n", read_ms + write_ms),
+                );
+            }
+            if let Some(pod) = &self.pod {
+                let disk = pod.disk();
+                put(
+                    out,
+                    format_args!(
+                        " 259 2 nvme2n1 {:.0} 0 {:.0} {:.0} ",
+                        disk.reads,
+                        disk.read_bytes / SECTOR,
+                        disk.read_seconds * 1_000.0
+                    ),
+                );
+                put(
+                    out,
+                    format_args!(
+                        "{:.0} 0 {:.0} {:.0} {:.0} ",
+                        disk.writes,
+                        disk.written_bytes / SECTOR,
+                        disk.write_seconds * 1_000.0,
+                        disk.in_flight
+                    ),
+                );
+                put(
+                    out,
+                    format_args!(
+                        "{:.0} {:.0} 0 0 0 0 0 0\n",
+                        disk.busy_seconds * 1_000.0,
+                        (disk.read_seconds + disk.write_seconds) * 1_000.0
+                    ),
                 );
             }
         });
