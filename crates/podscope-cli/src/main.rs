@@ -1,5 +1,6 @@
 //! `podscope`: the operator's command line.
 
+mod alerts;
 mod convert;
 mod demo;
 mod event;
@@ -19,6 +20,7 @@ mod table;
 mod time;
 mod usage;
 mod verify;
+mod web;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -77,6 +79,11 @@ enum Command {
     },
     /// GPU-hours held and wasted, per person or group, over a day, a week or a month.
     Usage(usage::UsageArguments),
+    /// Looks at Grafana's alerts, and tries out its contact points.
+    Alerts {
+        #[command(subcommand)]
+        action: alerts::AlertsCommand,
+    },
     /// Looks at the shipped alert rules.
     Rules {
         #[command(subcommand)]
@@ -132,6 +139,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<bool> {
         Command::Query(arguments) => query::run(arguments, &mut out, &mut err).await,
         Command::Verify(arguments) => verify::run(arguments, &mut out).await,
         Command::Usage(arguments) => usage::run(&arguments, &mut out).await,
+        Command::Alerts { action } => alerts::run(action, &mut out).await,
         Command::Rules { action } => rules::run(&action, &mut out).await,
         Command::History { action } => history::run(&action, &mut out),
         Command::Event { action } => event::run(action, &mut out, &mut err).await,

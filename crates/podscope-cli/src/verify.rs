@@ -2,9 +2,7 @@
 //! does every panel of every dashboard show data.
 
 use std::io::Write;
-use std::time::Duration;
 
-use anyhow::Context;
 use clap::Args;
 use podscope_fanout::{Fleet, FleetConfig, FleetQuery, TargetSpec};
 use podscope_model::catalog::{gpu, host};
@@ -14,6 +12,7 @@ use podscope_promql::Value as PromValue;
 use serde_json::{Value, json};
 
 use crate::demo::{Place, state::State};
+use crate::web::{Login, Web};
 
 /// A newest sample older than this means that nothing is being collected.
 const FRESH_MS: i64 = 15_000;
@@ -93,32 +92,19 @@ pub(crate) async fn run(arguments: VerifyArguments, out: &mut impl Write) -> any
     if !targets.is_empty() {
         agents(targets, &mut report).await?;
     }
-    let login = match (&arguments.login_file, &demo) {
-        (Some(path), _) => Some(
-            std::fs::read_to_string(path)
-                .with_context(|| format!("reading {}", path.display()))?
-                .replace(" / ", ":"),
-        ),
-        (
-            None,
-            Some(State {
-                credentials: Some(path),
-                ..
-            }),
-        ) if !given => Some(
-            std::fs::read_to_string(path)
-                .with_context(|| format!("reading {}", path.display()))?
-                .replace(" / ", ":"),
-        ),
-        _ => None,
+    let login = match &demo {
+        Some(State {
+            credentials: Some(path),
+            ..
+        }) if arguments.login_file.is_none() && !given => Some(path.clone()),
+        _ => arguments.login_file.clone(),
     };
     let web = arguments
         .web
         .or_else(|| demo.filter(|_| !given).map(|state| state.web));
     if let Some(web) = web {
-        Web::new(web, login.as_deref().map(str::trim))?
-            .check(&mut report)
-            .await?;
+        let login = login.as_deref().map(Login::of_user_file).transpose()?;
+        Web::new(&web, login)?.check(&mut report).await?;
     }
     let (passed, failed) = (report.passed, report.failed);
     writeln!(out, "{passed} passed, {failed} failed")?;
@@ -195,57 +181,7 @@ async fn vector(fleet: &Fleet, expr: &str) -> Result<Vec<f64>, String> {
     }
 }
 
-/// Grafana or the preview page: both answer the same paths.
-struct Web {
-    base: String,
-    login: Option<(String, String)>,
-    client: reqwest::Client,
-}
-
 impl Web {
-    fn new(base: String, login: Option<&str>) -> anyhow::Result<Self> {
-        let _already = rustls::crypto::ring::default_provider().install_default();
-        let client = reqwest::Client::builder()
-            .no_proxy()
-            .timeout(Duration::from_secs(30))
-            .build()?;
-        let login = login
-            .and_then(|text| text.split_once(':'))
-            .map(|(user, password)| (user.to_owned(), password.to_owned()));
-        Ok(Self {
-            base: base.trim_end_matches('/').to_owned(),
-            login,
-            client,
-        })
-    }
-
-    async fn call(&self, path: &str, body: Option<&Value>) -> Result<Value, String> {
-        let url = format!("{}{path}", self.base);
-        let mut request = match body {
-            Some(body) => self.client.post(&url).json(body),
-            None => self.client.get(&url),
-        };
-        if let Some((user, password)) = &self.login {
-            request = request.basic_auth(user, Some(password));
-        }
-        let answer = request
-            .send()
-            .await
-            .map_err(|_| format!("{url} cannot be reached"))?;
-        let status = answer.status();
-        let body: Value = answer
-            .json()
-            .await
-            .map_err(|_| format!("{url} answers {status} and no JSON"))?;
-        if status.is_success() || body.get("results").is_some() {
-            return Ok(body);
-        }
-        Err(format!(
-            "{url} answers {status}: {}",
-            body["message"].as_str().unwrap_or("no reason given")
-        ))
-    }
-
     async fn check<W: Write>(&self, report: &mut Report<'_, W>) -> anyhow::Result<()> {
         let health = self.call("/api/datasources/uid/podscope/health", None).await;
         let message = |body: Value| body["message"].as_str().unwrap_or_default().to_owned();
