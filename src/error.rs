@@ -73,6 +73,17 @@ pub enum QueryError {
     StoreScope(String),
     #[error(transparent)]
     Store(crate::sources::store::StoreError),
+    #[error(
+        "this data source shows everybody only what is theirs, and the VAST server {0:?} cannot tell whose its series are; ask an Admin to make \
+         the metric public, or look at the nodes' own series"
+    )]
+    VastScope(String),
+    #[error("the VAST server {name:?} {error}")]
+    Vast {
+        name: String,
+        #[source]
+        error: podscope_vms::VmsError,
+    },
     #[error(transparent)]
     Fleet(#[from] FleetError),
     #[error("encoding the answer failed: {0}")]
@@ -100,9 +111,9 @@ impl QueryError {
             | Self::Parse(_)
             | Self::Shape(_)
             | Self::Settings(_) => 400,
-            Self::Nobody | Self::StoreScope(_) => 403,
+            Self::Nobody | Self::StoreScope(_) | Self::VastScope(_) => 403,
             Self::TooManyCells { .. } => 422,
-            Self::Incomplete { .. } => 502,
+            Self::Incomplete { .. } | Self::Vast { .. } => 502,
             Self::Store(error) => error.status,
             Self::Fleet(error) => match error.kind() {
                 // A 401 of ours would read as "your Grafana session ended".

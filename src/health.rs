@@ -51,6 +51,26 @@ pub async fn check(instance: &Instance) -> Health {
             other => *other = json!([line]),
         }
     }
+    let servers = instance.sources.vast.iter();
+    let checks = servers.map(|server| async move { (server, server.check().await) });
+    for (server, checked) in futures_util::future::join_all(checks).await {
+        let name = &server.settings.name;
+        let (answers, text) = match checked {
+            Ok(text) => (true, format!("the VAST server {name:?} {text}")),
+            Err(error) => (false, format!("the VAST server {name:?} {error}")),
+        };
+        let alone = nodes.is_empty() && instance.sources.stores.is_empty();
+        ok = answers && (ok || alone);
+        message = match alone {
+            true => text.clone(),
+            false => format!("{message}; {text}"),
+        };
+        let line = json!({ "vast": name, "url": server.settings.url, "ok": answers, "text": text });
+        match &mut details["vast"] {
+            Value::Array(list) => list.push(line),
+            other => *other = json!([line]),
+        }
+    }
     Health { ok, message, details }
 }
 

@@ -51,8 +51,9 @@ impl Instance {
     /// # Errors
     /// A setting that cannot be used.
     pub fn new(settings: Settings) -> Result<Self, QueryError> {
-        let fleet = Fleet::new(settings.fleet_config())?;
         let sources = Sources::new(&settings)?;
+        let servers = sources.vast.iter().map(|server| server.leaf()).collect();
+        let fleet = Fleet::with_sources(settings.fleet_config(), servers)?;
         Ok(Self {
             settings,
             fleet,

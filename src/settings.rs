@@ -12,6 +12,7 @@
 //! | `timeInterval` | smallest step of a query that says nothing else, as a duration | `1s` |
 //! | `maxSamples`, `maxSeries` | what one query may read and answer on each node and at the root | 50000000, 100000 |
 //! | `stores` | Prometheus-compatible servers beside the agents: list of `{name, url, match?, longTermAfter?, dropLabels?, basicAuthUser?, tenant?, timeoutMs?, tlsSkipVerify?}` | none |
+//! | `vast` | VAST clusters: list of `{url, name?, auth?, user?, tenant?, clusterId?, labels?, properties?, scraped?, callsPerMinute?, concurrency?, timeoutMs?, tlsAuthWithCACert?, serverName?, tlsSkipVerify?}` | none |
 //! | `maxQueryCells`, `maxMemoryMiB` | values one query may make, and memory it may hold, on each node and at the root | 50000000, 1024 |
 //! | `tlsAuthWithCACert` | trust only the certificates in the secret `tlsCACert` | false |
 //! | `tlsAuth` | show the certificate and key in the secrets `tlsClientCert`, `tlsClientKey` | false |
@@ -23,7 +24,8 @@
 //! | `serverName` | the name the agents' certificates carry, when it is not the URL's host | the URL's host |
 //!
 //! Secrets: `token` (sent as bearer token), `tlsCACert`, `tlsClientCert`, `tlsClientKey` (PEM); of each store
-//! `storeToken_<name>` or `storePassword_<name>`. The data source's own
+//! `storeToken_<name>` or `storePassword_<name>`; of each VAST cluster `vastPassword_<name>` or `vastToken_<name>`, and
+//! `vastCACert_<name>`. The data source's own
 //! `url`, when set, is one more target. Keys this program does not know are left alone; a key with a value that makes no
 //! sense is an error that names it. Numbers may be written as text, as form fields store them.
 
@@ -68,6 +70,7 @@ pub struct Settings {
     pub tls: TlsConfig,
     pub scope: ScopeSettings,
     pub stores: Vec<StoreSettings>,
+    pub vast: Vec<VastSettings>,
 }
 
 impl Settings {
@@ -109,6 +112,7 @@ impl Settings {
             tls: read.tls(secret)?,
             scope: read.scope()?,
             stores: read.stores(secret)?,
+            vast: read.vast(secret)?,
         })
     }
 
@@ -476,5 +480,7 @@ fn checked_url(key: &str, url: &str) -> Result<String, SettingsError> {
 mod stores;
 #[cfg(test)]
 mod tests;
+mod vast;
 
 pub use stores::StoreSettings;
+pub use vast::{VastLogin, VastSettings};

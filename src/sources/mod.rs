@@ -10,10 +10,12 @@
 //! | [`store`] | the Prometheus HTTP API as a client |
 //! | [`route`] | which source serves an expression |
 //! | [`stitch`] | one answer from the store's part and the agents' part |
+//! | [`vast`] | VAST clusters, which answer beside the agents |
 
 pub mod route;
 pub mod stitch;
 pub mod store;
+pub mod vast;
 
 use std::sync::Arc;
 
@@ -27,11 +29,14 @@ use crate::instances::Instance;
 use crate::settings::Settings;
 use route::Served;
 use store::Store;
+use vast::Vast;
 
-/// The stores of one data source.
+/// The stores and VAST clusters of one data source.
 #[derive(Debug, Default)]
 pub struct Sources {
     pub stores: Vec<Store>,
+    pub vast: Vec<Arc<Vast>>,
+    scraped: vast::Scraped,
 }
 
 impl Sources {
@@ -42,9 +47,20 @@ impl Sources {
             .stores
             .iter()
             .map(|store| Store::new(store.clone(), settings));
+        let vast = settings
+            .vast
+            .iter()
+            .map(|server| Vast::new(server.clone(), settings));
         Ok(Self {
             stores: stores.collect::<Result<_, _>>()?,
+            vast: vast.collect::<Result<_, _>>()?,
+            scraped: vast::Scraped::default(),
         })
+    }
+
+    /// Whether a metric is read from a VAST cluster's own server.
+    pub fn reads_from_vast(&self, name: &str) -> bool {
+        self.vast.iter().any(|server| server.tells(name))
     }
 
     /// The store that continues the agents' past.
@@ -65,10 +81,17 @@ fn now_ms() -> i64 {
 /// See [`QueryError`].
 pub async fn query(instance: &Arc<Instance>, query: FleetQuery) -> Result<FleetAnswer, QueryError> {
     let sources = &instance.sources;
-    if sources.stores.is_empty() {
+    if sources.stores.is_empty() && sources.vast.is_empty() {
         return Ok(instance.fleet.query(query).await?);
     }
     let parsed = podscope_promql::parse(&query.expr).map_err(QueryError::Parse)?;
+    if vast::concerns(sources, &parsed) {
+        sources.scraped.look(instance).await;
+        vast::refuse_scope(sources, &query, &parsed)?;
+    }
+    if sources.stores.is_empty() {
+        return Ok(instance.fleet.query(query).await?);
+    }
     match route::served_by(instance, &parsed).await? {
         Served::Store(at) => {
             refuse_scope(&query, &sources.stores[at])?;
@@ -106,6 +129,10 @@ async fn agents_and_past(
     let Some(store) = instance.sources.long_term() else {
         return Ok(instance.fleet.query(query).await?);
     };
+    // A management server keeps its own past.
+    if vast::concerns(&instance.sources, parsed) {
+        return Ok(instance.fleet.query(query).await?);
+    }
     let seam_ms = stitch::seam_ms(now_ms(), store.settings.long_term_after.unwrap_or_default());
     let from_store = stitch::steps_before(parsed, query.grid, query.lookback_ms, seam_ms);
     if from_store == 0 {

@@ -86,7 +86,11 @@ impl Sources {
         if let Some(at) = explicit {
             return Some(Served::Store(at));
         }
-        let cataloged = fixed_name(selector).is_some_and(|name| catalog::find(name).is_some());
+        // A VAST cluster's metrics are known to the catalog, but somebody must be there who reads them.
+        let cataloged = fixed_name(selector).is_some_and(|name| match super::vast::is_catalogued(name) {
+            true => self.reads_from_vast(name),
+            false => catalog::find(name).is_some(),
+        });
         (cataloged || self.fallback().is_none()).then_some(Served::Agents)
     }
 
@@ -100,7 +104,10 @@ impl Sources {
             return Served::Agents;
         };
         let names: Vec<&Matcher> = selector.iter().filter(|matcher| matcher.name() == NAME).collect();
-        let has = |name: &str| inventory.contains_key(name);
+        // What the servers could tell and do not is not there.
+        let has = |name: &str| {
+            inventory.contains_key(name) && (!super::vast::is_catalogued(name) || self.vast.is_empty())
+        };
         let on_agents = match fixed_name(selector) {
             Some(name) => {
                 has(name)

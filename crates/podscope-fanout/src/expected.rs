@@ -55,7 +55,7 @@ fn up_labels(node: &Node, outer: &BTreeMap<String, String>) -> Vec<Labels> {
 pub(crate) fn all_up_labels(nodes: &[Arc<Node>]) -> Vec<Labels> {
     let mut all: Vec<Labels> = nodes
         .iter()
-        .filter(|node| !node.pair)
+        .filter(|node| !node.pair && !node.source)
         .flat_map(|node| up_labels(node, NO_LABELS))
         .collect();
     all.sort_unstable();
@@ -115,7 +115,7 @@ pub(crate) async fn covered_by_all(
     };
     let mut known: FxHashMap<Labels, usize> = FxHashMap::default();
     let mut all: Vec<LeafCoverage> = Vec::new();
-    for (node, answer) in kept {
+    for (node, answer) in kept.into_iter().filter(|(node, _)| !node.source) {
         match answer.behind {
             Some(behind) => all.extend(behind.coverage),
             None => all.push(LeafCoverage {
@@ -131,7 +131,7 @@ pub(crate) async fn covered_by_all(
         known.insert(labels_of(leaf), at);
     }
     // Whoever is expected and was not heard of.
-    for node in inner.nodes().iter().filter(|node| !node.pair) {
+    for node in inner.nodes().iter().filter(|node| !node.pair && !node.source) {
         let reason = || {
             let instance = node.instance();
             let told = completeness

@@ -87,6 +87,22 @@ impl Fleet {
         Self::of(config, nodes.collect())
     }
 
+    /// A fleet of HTTP agents, and beside them other systems that answer as agents do, read in this process: their series
+    /// and events are the fleet's, but they are no nodes: `up` and [`Fleet::inventory`] know nothing of them.
+    ///
+    /// # Errors
+    /// [`FleetError::Config`].
+    pub fn with_sources<A: AgentApi + 'static>(
+        config: FleetConfig,
+        sources: Vec<(TargetSpec, A)>,
+    ) -> Result<Self, FleetError> {
+        let timeout = config.timeout;
+        let nodes = sources
+            .into_iter()
+            .map(|(spec, source)| Node::new_source(spec, timeout, Box::new(InProcess(source))));
+        Self::of(config, nodes.collect())
+    }
+
     pub(crate) fn of(config: FleetConfig, mut fixed: Vec<Arc<Node>>) -> Result<Self, FleetError> {
         if config.max_in_flight == 0 {
             return Err(FleetError::Config("max_in_flight must be at least 1".to_owned()));

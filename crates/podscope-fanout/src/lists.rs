@@ -165,6 +165,7 @@ impl Fleet {
         }
         let deadline = Instant::now() + self.inner.config.timeout;
         let nodes = self.inner.nodes();
+        let nodes: Vec<_> = nodes.iter().filter(|node| !node.source).map(Arc::clone).collect();
         let mut tasks = JoinSet::new();
         for (at, node) in nodes.iter().enumerate() {
             let (node, inner) = (Arc::clone(node), Arc::clone(&self.inner));

@@ -29,6 +29,8 @@ pub(crate) struct Node {
     leaf: Box<dyn Leaf>,
     /// The other hub of a pair: asked only for what is not reached otherwise.
     pub(crate) pair: bool,
+    /// Another system's series, read in this process: no node of the fleet, so that there is no `up` of it.
+    pub(crate) source: bool,
     state: Mutex<State>,
     known: RwLock<Option<Arc<Known>>>,
 }
@@ -76,6 +78,21 @@ impl Node {
             timeout,
             leaf,
             pair,
+            source: false,
+            state: Mutex::default(),
+            known: RwLock::default(),
+        })
+    }
+
+    /// Another system's series.
+    pub(crate) fn new_source(spec: TargetSpec, timeout: Duration, leaf: Box<dyn Leaf>) -> Arc<Self> {
+        Arc::new(Self {
+            authority: spec.url.clone(),
+            spec,
+            timeout,
+            leaf,
+            pair: false,
+            source: true,
             state: Mutex::default(),
             known: RwLock::default(),
         })

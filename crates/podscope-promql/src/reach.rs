@@ -12,6 +12,11 @@ impl Parsed {
         earliest(&self.expr, t_ms, grid, lookback_ms)
     }
 
+    /// The latest instant whose samples the value at `t_ms` may depend on; `None` for an expression without selectors.
+    pub fn reaches_up_to(&self, t_ms: i64, grid: Grid) -> Option<i64> {
+        latest(&self.expr, t_ms, grid)
+    }
+
     /// Whether a modifier says `@ start()` or `@ end()`: the same expression over part of the grid means something else.
     pub fn depends_on_the_whole_range(&self) -> bool {
         bounds(&self.expr)
@@ -46,6 +51,26 @@ fn earliest(expr: &Expr, t_ms: i64, grid: Grid, lookback_ms: i64) -> Option<i64>
         Expr::Union(one, other) => least(of(one), of(other)),
         Expr::Aggregate(aggregate) => least(of(&aggregate.expr), aggregate.param.as_ref().and_then(of)),
         Expr::Call(_, arguments) => arguments.iter().filter_map(of).min(),
+        Expr::Number(_) | Expr::String(_) | Expr::Remote(_) => None,
+    }
+}
+
+fn latest(expr: &Expr, t_ms: i64, grid: Grid) -> Option<i64> {
+    let of = |expr: &Expr| latest(expr, t_ms, grid);
+    match expr {
+        Expr::Selector(selector) | Expr::Matrix(selector, _) => {
+            Some(moved(selector.at, selector.offset_ms, t_ms, grid))
+        }
+        Expr::Subquery(subquery) => latest(
+            &subquery.expr,
+            moved(subquery.at, subquery.offset_ms, t_ms, grid),
+            grid,
+        ),
+        Expr::Negate(inner) | Expr::AbsentOf(_, inner) => of(inner),
+        Expr::Binary(binary) => of(&binary.lhs).max(of(&binary.rhs)),
+        Expr::Union(one, other) => of(one).max(of(other)),
+        Expr::Aggregate(aggregate) => of(&aggregate.expr).max(aggregate.param.as_ref().and_then(of)),
+        Expr::Call(_, arguments) => arguments.iter().filter_map(of).max(),
         Expr::Number(_) | Expr::String(_) | Expr::Remote(_) => None,
     }
 }

@@ -17,6 +17,7 @@
 //! | [`schedule`] | how densely the past is filled |
 //! | [`pod`] | the pod of the SEV-1 scenario: topology and causal model |
 //! | [`scenario`] | [`SimPod`]: that pod's nodes and servers, running |
+//! | [`vms`] | a VAST management server |
 //!
 //! The same options and the same starting time give the same samples.
 
@@ -35,6 +36,7 @@ pub mod schedule;
 pub mod senders;
 mod service;
 pub mod trouble;
+pub mod vms;
 mod workload;
 
 pub use cluster::{SimCluster, SimError, SimTarget};

@@ -15,6 +15,7 @@ pub mod process;
 pub mod slo;
 pub mod slurm;
 pub mod switch;
+pub mod vast;
 
 /// What kind of number a metric is; decides TYPE text and which functions make sense.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -53,6 +54,8 @@ pub enum Unit {
     Mebibytes,
     KibibytesPerSecond,
     BytesPerSecond,
+    /// 10^6 bytes per second: VAST's `r_mbs`, `w_mbs`.
+    MegabytesPerSecond,
     Seconds,
     Milliseconds,
     Microseconds,
@@ -87,6 +90,7 @@ impl Unit {
             Self::Mebibytes => "mbytes",
             Self::KibibytesPerSecond => "KiBs",
             Self::BytesPerSecond => "binBps",
+            Self::MegabytesPerSecond => "MBs",
             Self::Seconds => "s",
             Self::Milliseconds => "ms",
             Self::Microseconds => "µs",
@@ -144,10 +148,12 @@ pub enum Job {
     Switch,
     /// The agent's own.
     Podscope,
+    /// A VAST cluster's, under the names of VAST's exporter.
+    Vast,
 }
 
 impl Job {
-    pub const ALL: [Job; 9] = [
+    pub const ALL: [Job; 10] = [
         Job::Node,
         Job::Dcgm,
         Job::Containers,
@@ -157,6 +163,7 @@ impl Job {
         Job::Slo,
         Job::Switch,
         Job::Podscope,
+        Job::Vast,
     ];
 
     pub fn as_str(self) -> &'static str {
@@ -170,6 +177,7 @@ impl Job {
             Self::Slo => "slo",
             Self::Switch => "switch",
             Self::Podscope => "podscope",
+            Self::Vast => "vast",
         }
     }
 }
@@ -238,6 +246,7 @@ pub fn all() -> impl Iterator<Item = &'static MetricDef> {
         switch::ALL,
         agent::ALL,
         changes::ALL,
+        vast::ALL,
     ]
     .into_iter()
     .flatten()
