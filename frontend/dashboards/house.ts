@@ -3,6 +3,7 @@ import { PanelBuilder as BarGauge } from '@grafana/grafana-foundation-sdk/bargau
 import * as common from '@grafana/grafana-foundation-sdk/common';
 import * as dashboard from '@grafana/grafana-foundation-sdk/dashboard';
 import { PanelBuilder as Heatmap } from '@grafana/grafana-foundation-sdk/heatmap';
+import { PanelBuilder as Logs } from '@grafana/grafana-foundation-sdk/logs';
 import {
   PanelBuilder as Pie,
   PieChartLegendOptionsBuilder,
@@ -14,7 +15,7 @@ import { PanelBuilder as StateTimeline } from '@grafana/grafana-foundation-sdk/s
 import { PanelBuilder as Table } from '@grafana/grafana-foundation-sdk/table';
 import { PanelBuilder as TimeSeries } from '@grafana/grafana-foundation-sdk/timeseries';
 
-import { DATASOURCE, DATASOURCE_TYPE, type QuerySpec, targets } from './query';
+import { DATASOURCE, DATASOURCE_TYPE, type EventsSpec, type QuerySpec, targets } from './query';
 
 /** Dashboard schema of Grafana 12.4 (`DASHBOARD_SCHEMA_VERSION`). */
 const SCHEMA_VERSION = 42;
@@ -35,13 +36,20 @@ export interface PanelSpec {
   unit: string;
   /** Grid width (24 columns) and height. */
   size: [width: number, height: number];
-  queries: QuerySpec[];
+  queries: (QuerySpec | EventsSpec)[];
+  /** Where to look further. */
+  links?: PanelLink[];
   decimals?: number;
   min?: number;
   max?: number;
   thresholds?: Threshold[];
   /** Shown where there is nothing. */
   noValue?: string;
+}
+
+export interface PanelLink {
+  title: string;
+  url: string;
 }
 
 interface CommonBuilder<T> {
@@ -57,6 +65,7 @@ interface CommonBuilder<T> {
   min: (value: number) => T;
   max: (value: number) => T;
   noValue: (text: string) => T;
+  links: (list: dashboard.DashboardLinkBuilder[]) => T;
   thresholds: (config: dashboard.ThresholdsConfigBuilder) => T;
 }
 
@@ -88,6 +97,11 @@ function common_<T extends CommonBuilder<T>>(panel: T, spec: PanelSpec): T {
   }
   if (spec.noValue !== undefined) {
     panel.noValue(spec.noValue);
+  }
+  if (spec.links !== undefined) {
+    const linked = ({ title, url }: PanelLink) =>
+      new dashboard.DashboardLinkBuilder(title).type(dashboard.DashboardLinkType.Link).url(url).keepTime(true);
+    panel.links(spec.links.map(linked));
   }
   panel.thresholds(steps(spec.thresholds ?? [{ color: 'green' }]));
   return panel;
@@ -239,6 +253,16 @@ export function heatmap(spec: PanelSpec): Heatmap {
   return common_(new Heatmap(), spec).calculate(false).cellGap(1).showLegend();
 }
 
+/** Log lines, newest first. */
+export function logs(spec: PanelSpec): Logs {
+  return common_(new Logs(), spec)
+    .showTime(true)
+    .wrapLogMessage(true)
+    .enableLogDetails(true)
+    .sortOrder(common.LogsSortOrder.Descending)
+    .dedupStrategy(common.LogsDedupStrategy.None);
+}
+
 /** Value mapping `0 -> ..., 1 -> ...`. */
 export function valueMap(entries: Record<string, { text: string; color: string }>): dashboard.ValueMapping {
   const options = Object.fromEntries(
@@ -314,7 +338,7 @@ export function house(spec: DashboardSpec): dashboard.DashboardBuilder {
 }
 
 /** The dashboard as classic JSON, as file provisioning of Grafana 11.6 to 13 reads it. */
-export function toJson(builder: dashboard.DashboardBuilder): string {
-  const built = { ...builder.build(), schemaVersion: SCHEMA_VERSION, annotations: { list: [] } };
+export function toJson(builder: dashboard.DashboardBuilder, annotations: Record<string, unknown>[] = []): string {
+  const built = { ...builder.build(), schemaVersion: SCHEMA_VERSION, annotations: { list: annotations } };
   return `${JSON.stringify(built, null, 2)}\n`;
 }

@@ -18,6 +18,34 @@ export interface QuerySpec {
   interval?: string;
 }
 
+/** What happened, in place of numbers. */
+export interface EventsSpec {
+  /** Event selector with line filters: `{kind="change"} |= "prefetch"`. */
+  events: string;
+  format: 'table' | 'logs' | 'annotations';
+  limit?: number;
+}
+
+class EventsQuery implements Builder<Dataquery> {
+  public constructor(
+    private readonly refId: string,
+    private readonly spec: EventsSpec
+  ) {}
+
+  public build(): Dataquery {
+    const { events, format, limit } = this.spec;
+    const query = {
+      refId: this.refId,
+      datasource: DATASOURCE,
+      queryType: 'events',
+      expr: events,
+      format,
+      ...(limit === undefined ? {} : { limit }),
+    };
+    return query as unknown as Dataquery;
+  }
+}
+
 class PromqlQuery implements Builder<Dataquery> {
   public constructor(
     private readonly refId: string,
@@ -42,6 +70,20 @@ class PromqlQuery implements Builder<Dataquery> {
 }
 
 /** Builders for a panel's queries, with refIds A, B, C, ... in order. */
-export function targets(queries: readonly QuerySpec[]): PromqlQuery[] {
-  return queries.map((spec, index) => new PromqlQuery(String.fromCharCode(65 + index), spec));
+export function targets(queries: readonly (QuerySpec | EventsSpec)[]): Builder<Dataquery>[] {
+  return queries.map((spec, index) => {
+    const refId = String.fromCharCode(65 + index);
+    return 'events' in spec ? new EventsQuery(refId, spec) : new PromqlQuery(refId, spec);
+  });
+}
+
+/** Events marked on every time series of a dashboard. */
+export function annotation(name: string, color: string, selector: string): Record<string, unknown> {
+  return {
+    name,
+    enable: true,
+    iconColor: color,
+    datasource: DATASOURCE,
+    target: { ...new EventsQuery('Anno', { events: selector, format: 'annotations' }).build() },
+  };
 }

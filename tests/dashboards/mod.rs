@@ -1,5 +1,6 @@
-//! Every query of every committed dashboard, run through the plugin's own code against a simulated cluster: no error, no empty
-//! answer, no unit that is not the catalog's. No Grafana and no Node.js needed; a new dashboard is tested by being there.
+//! Every query of every committed dashboard, run through the plugin's own code against a simulated cluster and a simulated VAST
+//! cluster: no error, no empty answer, no unit that is not the catalog's. No Grafana and no Node.js needed; a new dashboard is
+//! tested by being there. What no collector of the simulated cluster writes may be empty, and is told.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
@@ -8,7 +9,8 @@ use podscope_model::sample::is_stale;
 use podscope_plugin::Plugin;
 use podscope_plugin::frames::{Frame, Values};
 use podscope_plugin::query::unit;
-use podscope_plugin::request::{Context, DataSource, QueryRequest, RawQuery, User};
+use podscope_plugin::request::{Context, DataSource, QueryRequest, RawQuery, ResourceRequest, User};
+use podscope_sim::vms::{FixedWorld, SimVms, VmsOptions};
 use serde_json::{Value, json};
 
 use crate::cluster;
@@ -98,7 +100,8 @@ fn every_query_asks_the_chosen_datasource_in_its_own_language() {
                 let place = format!("{stem}, panel {}", panel["title"]);
                 assert_eq!(target["datasource"]["type"], DATASOURCE, "{place}");
                 assert_eq!(target["datasource"]["uid"], "${ds}", "{place}");
-                assert_eq!(target["queryType"], "promql", "{place}");
+                let language = target["queryType"].as_str().unwrap_or_default();
+                assert!(["promql", "events"].contains(&language), "{place}: {language}");
             }
         }
     }
@@ -113,7 +116,10 @@ fn a_panels_unit_is_the_catalogs() {
             let shown = panel["fieldConfig"]["defaults"]["unit"]
                 .as_str()
                 .unwrap_or_default();
-            for target in targets(panel) {
+            for target in targets(panel)
+                .into_iter()
+                .filter(|target| target["queryType"] == "promql")
+            {
                 let expr = target["expr"].as_str().expect("a query has an expression");
                 if let Some(wanted) = unit::of(&macros_out(&with_all(expr, &board))) {
                     certain += 1;
@@ -146,10 +152,56 @@ fn numbers(frames: &[Frame]) -> usize {
         .count()
 }
 
+/// The metrics the simulated cluster and the simulated VAST cluster have.
+async fn known(plugin: &Plugin, context: &Context) -> BTreeSet<String> {
+    let request = ResourceRequest {
+        context: context.clone(),
+        method: "GET".to_owned(),
+        path: "api/v1/metadata".to_owned(),
+        ..ResourceRequest::default()
+    };
+    let answer = plugin.call_resource(request).await;
+    let body: Value = serde_json::from_slice(&answer.body).expect("JSON");
+    let names = body["data"].as_object().expect("metadata").keys().cloned();
+    let names: BTreeSet<String> = names.collect();
+    assert!(names.len() > 50, "only {} metrics", names.len());
+    names
+}
+
+/// A metric of an expression that nobody collects here.
+fn missing(expr: &str, known: &BTreeSet<String>) -> Option<String> {
+    let parsed = podscope_promql::parse(&macros_out(expr)).expect("the dashboards' own text");
+    let has = |name: &str| {
+        known.contains(name)
+            || ["_bucket", "_sum", "_count"]
+                .iter()
+                .filter_map(|suffix| name.strip_suffix(suffix))
+                .any(|base| known.contains(base))
+    };
+    parsed
+        .selectors()
+        .iter()
+        .filter_map(|matchers| podscope_model::matcher::fixed_name(matchers))
+        .find(|name| !has(name))
+        .map(str::to_owned)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_panel_of_every_dashboard_shows_data() {
     let cluster = cluster::shared().await;
-    let settings = json!({ "targets": cluster.targets(), "timeoutMs": 30_000 });
+    let now = cluster.now_ms();
+    let world = FixedWorld {
+        prefetch_ms: Some(now - 1_800_000),
+        ..FixedWorld::new(now)
+    };
+    let vms = SimVms::start(world, VmsOptions::default())
+        .await
+        .expect("a free port");
+    let settings = json!({
+        "targets": cluster.targets(),
+        "timeoutMs": 30_000,
+        "vast": [{ "name": "vms-1", "url": vms.url(), "auth": "apiToken", "callsPerMinute": 6_000 }],
+    });
     let context = Context {
         org_id: 1,
         plugin_id: DATASOURCE.to_owned(),
@@ -161,14 +213,16 @@ async fn every_panel_of_every_dashboard_shows_data() {
         datasource: Some(DataSource {
             uid: "podscope".to_owned(),
             json: settings.to_string().into_bytes(),
+            secrets: HashMap::from([("vastToken_vms-1".to_owned(), "vast-token-1".to_owned())]),
             updated_ms: 1,
             ..DataSource::default()
         }),
     };
     let plugin = Plugin::new();
-    let now = cluster.now_ms();
+    let known = known(&plugin, &context).await;
     let mut faults = Vec::new();
     let mut asked = 0;
+    let mut shown: BTreeMap<String, usize> = BTreeMap::new();
     for (stem, board) in dashboards() {
         for panel in panels(&board) {
             let queries: Vec<RawQuery> = targets(panel)
@@ -178,7 +232,7 @@ async fn every_panel_of_every_dashboard_shows_data() {
                     query["expr"] = with_all(target["expr"].as_str().unwrap_or_default(), &board).into();
                     RawQuery {
                         ref_id: target["refId"].as_str().unwrap_or("A").to_owned(),
-                        query_type: "promql".to_owned(),
+                        query_type: target["queryType"].as_str().unwrap_or_default().to_owned(),
                         max_data_points: 300,
                         interval_ms: 5_000,
                         from_ms: now - 15 * 60_000,
@@ -191,6 +245,14 @@ async fn every_panel_of_every_dashboard_shows_data() {
                 continue;
             }
             asked += queries.len();
+            let exprs: HashMap<String, String> = targets(panel)
+                .into_iter()
+                .filter(|target| target["queryType"] == "promql")
+                .map(|target| {
+                    let expr = with_all(target["expr"].as_str().unwrap_or_default(), &board);
+                    (target["refId"].as_str().unwrap_or("A").to_owned(), expr)
+                })
+                .collect();
             let request = QueryRequest {
                 context: context.clone(),
                 headers: HashMap::new(),
@@ -200,13 +262,25 @@ async fn every_panel_of_every_dashboard_shows_data() {
                 let place = format!("{stem}, panel {}, query {ref_id}", panel["title"]);
                 match answer {
                     Err(error) => faults.push(format!("{place}: {}", error.text())),
-                    Ok(frames) if numbers(&frames) == 0 => faults.push(format!("{place}: no data")),
-                    Ok(_) => {}
+                    Ok(frames) if numbers(&frames) > 0 => *shown.entry(stem.clone()).or_default() += 1,
+                    Ok(_) => {
+                        // Events need not have happened, and what nobody collects here cannot be shown here.
+                        if let Some(expr) = exprs.get(&ref_id) {
+                            match missing(expr, &known) {
+                                Some(metric) => eprintln!("{place}: no collector of {metric} here"),
+                                None => faults.push(format!("{place}: no data")),
+                            }
+                        }
+                    }
                 }
             }
         }
     }
     assert!(asked > 20, "only {asked} queries were asked");
+    for (stem, _) in dashboards() {
+        let shown = shown.get(&stem).copied().unwrap_or(0);
+        assert!(shown >= 5, "{stem}: only {shown} queries show anything");
+    }
     assert!(
         faults.is_empty(),
         "{} of {asked} queries failed:\n{}",

@@ -12,6 +12,7 @@ mod resources;
 mod scope;
 mod simulated;
 mod stores;
+mod vast;
 
 use std::collections::BTreeMap;
 

@@ -60,9 +60,36 @@ export interface StoreOptions {
   tlsSkipVerify?: boolean;
 }
 
+export type VastAuth = 'basic' | 'jwt' | 'apiToken';
+
+/** A VAST cluster's management server, with the backend's names. */
+export interface VastOptions {
+  name: string;
+  url: string;
+  auth?: VastAuth;
+  user?: string;
+  tenant?: string;
+  clusterId?: number;
+  labels?: Record<string, string>;
+  /** Lines of object type and fully qualified name. */
+  properties?: string[];
+  /** Its own exporter is scraped by somebody. */
+  scraped?: boolean;
+  callsPerMinute?: number;
+  concurrency?: number;
+  timeoutMs?: number;
+  tlsAuthWithCACert?: boolean;
+  serverName?: string;
+  tlsSkipVerify?: boolean;
+}
+
+/** What the backend takes when a setting of a VAST cluster is absent. */
+export const VAST_DEFAULTS = { callsPerMinute: 120, concurrency: 2, timeoutMs: 8_000 } as const;
+
 export interface FleetOptions extends DataSourceJsonData {
   targets?: Target[];
   stores?: StoreOptions[];
+  vast?: VastOptions[];
   /** Targets as text, one URL a line: what provisioning files may use. */
   urls?: string;
   timeoutMs?: number;
@@ -94,6 +121,8 @@ export interface FleetSecrets {
   tlsClientKey?: string;
   /** `storeToken_<name>` and `storePassword_<name>` of each store. */
   [store: `storeToken_${string}` | `storePassword_${string}`]: string | undefined;
+  /** Of each VAST cluster. */
+  [vast: `vastPassword_${string}` | `vastToken_${string}` | `vastCACert_${string}`]: string | undefined;
 }
 
 /** What the backend takes when a setting is absent. */

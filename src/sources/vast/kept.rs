@@ -32,6 +32,13 @@ pub(super) struct Had<T> {
     pub(super) error: Option<VmsError>,
 }
 
+impl<T> Had<T> {
+    /// What went wrong since it was read, and how old it is.
+    pub(super) fn problem(self) -> Option<(VmsError, Duration)> {
+        self.error.map(|error| (error, self.age))
+    }
+}
+
 pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

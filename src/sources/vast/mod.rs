@@ -383,8 +383,8 @@ impl Vast {
                 }
             }
         }
-        for (metric, error) in plan.objects.iter().zip(objects) {
-            remarks.error(error.as_ref());
+        for (metric, problem) in plan.objects.iter().zip(objects) {
+            remarks.list(problem);
             for (labels, samples) in self.lists.seen(metric) {
                 insert(&mut source, &labels, reaching(samples, to_ms), target);
             }
@@ -611,6 +611,19 @@ impl Remarks {
         }
     }
 
+    fn list(&mut self, problem: Option<(VmsError, Duration)>) {
+        if let Some((error, age)) = problem {
+            self.error(Some(&error));
+            self.aged(i64::try_from(age.as_millis()).unwrap_or(i64::MAX), "the list");
+        }
+    }
+
+    fn aged(&mut self, age_ms: i64, what: &str) {
+        if age_ms > 0 && self.oldest.as_ref().is_none_or(|(oldest, _)| *oldest < age_ms) {
+            self.oldest = Some((age_ms, what.to_owned()));
+        }
+    }
+
     fn family(
         &mut self,
         family: &Family,
@@ -623,10 +636,7 @@ impl Remarks {
         if error.is_some()
             && let Some(newest) = family.newest_ms()
         {
-            let age = now_ms - newest;
-            if self.oldest.as_ref().is_none_or(|(oldest, _)| *oldest < age) {
-                self.oldest = Some((age, family.key().class.clone()));
-            }
+            self.aged(now_ms - newest, &family.key().class);
         }
     }
 

@@ -58,7 +58,7 @@ impl Lists {
         metric: &'static str,
         cluster: &str,
         patience: Duration,
-    ) -> Option<VmsError> {
+    ) -> Option<(VmsError, Duration)> {
         let (series, error) = self.now(client, metric, cluster, patience).await;
         let now_ms = client.now_ms();
         let mut seen = locked(&self.seen);
@@ -103,7 +103,7 @@ impl Lists {
         metric: &'static str,
         cluster: &str,
         patience: Duration,
-    ) -> (Vec<(Labels, f64)>, Option<VmsError>) {
+    ) -> (Vec<(Labels, f64)>, Option<(VmsError, Duration)>) {
         let mut series = Vec::new();
         let mut add = |more: &[(&str, &str)], value: Option<f64>| {
             let pairs = [(NAME, metric), ("cluster", cluster)];
@@ -143,7 +143,7 @@ impl Lists {
                         value,
                     );
                 }
-                had.error
+                had.problem()
             }
             name if name.starts_with("vast_view") => {
                 let had = get(&self.views, client, "views", patience).await;
@@ -161,7 +161,7 @@ impl Lists {
                         value,
                     );
                 }
-                had.error
+                had.problem()
             }
             name if name.starts_with("vast_cnode") || name.starts_with("vast_dnode") => {
                 let (kept, resource, id_label) = match name.starts_with("vast_cnode") {
@@ -182,7 +182,7 @@ impl Lists {
                         value,
                     );
                 }
-                had.error
+                had.problem()
             }
             name if name == names::VAST_VMS_ALARMS.name => {
                 let had = self.alarms(client, patience).await;
@@ -202,7 +202,7 @@ impl Lists {
                         Some(count),
                     );
                 }
-                had.error
+                had.problem()
             }
             name if name == names::PODSCOPE_VAST_VIP_INFO.name => {
                 let had = get(&self.vips, client, "vips", patience).await;
@@ -218,7 +218,7 @@ impl Lists {
                         Some(1.0),
                     );
                 }
-                had.error
+                had.problem()
             }
             name => {
                 let had = self.clusters(client, patience).await;
@@ -242,7 +242,7 @@ impl Lists {
                     };
                     add(&[], value);
                 }
-                had.error
+                had.problem()
             }
         };
         (series, error)

@@ -52,7 +52,7 @@ impl Scraped {
 async fn found(instance: &Instance) -> BTreeSet<String> {
     let mut clusters = BTreeSet::new();
     let selector = [
-        Matcher::new(NAME, MatchOp::RegexMatch, NAMES),
+        Matcher::new(NAME, MatchOp::Regex, NAMES),
         // Ours are not meant.
         Matcher::new("job", MatchOp::NotEqual, JOB),
     ];

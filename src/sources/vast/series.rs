@@ -148,14 +148,14 @@ impl Family {
         patience: Duration,
     ) -> Outcome {
         if !self.missing(&want, client.now_ms()).is_empty() {
-            let (family, client, want) = (Arc::clone(self), Arc::clone(client), want.clone());
+            let (family, client, wanted) = (Arc::clone(self), Arc::clone(client), want.clone());
             let reading = tokio::spawn(async move {
                 let _one = family.gate.lock().await;
                 let now_ms = client.now_ms();
                 // Somebody else may have read it meanwhile.
-                let missing = family.missing(&want, now_ms);
+                let missing = family.missing(&wanted, now_ms);
                 if !missing.is_empty() {
-                    family.fill(&client, &want, missing, now_ms).await;
+                    family.fill(&client, &wanted, missing, now_ms).await;
                 }
             });
             if tokio::time::timeout(patience, reading).await.is_err() {

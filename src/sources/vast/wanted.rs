@@ -154,6 +154,19 @@ impl Metrics {
             return match origin {
                 Origin::Objects => vec![Part::Objects(def.name)],
                 Origin::Top(column) => vec![Part::Top(def.name, *column)],
+                // There is no age of what nobody read.
+                Origin::Own if def.name == catalog::vast::PODSCOPE_VAST_SAMPLE_AGE_SECONDS.name => vec![
+                    Part::Own(def.name),
+                    Part::Monitor {
+                        metric: catalog::vast::VAST_CLUSTER_METRICS_PROTOMETRICS_RD_BW
+                            .name
+                            .to_owned(),
+                        object_type: "cluster".to_owned(),
+                        fqn: "ProtoMetrics,proto_name=ProtoCommon,rd_bw".to_owned(),
+                        accumulates: false,
+                        labels: vec![("proto_name".to_owned(), "ProtoCommon".to_owned())],
+                    },
+                ],
                 Origin::Own => vec![Part::Own(def.name)],
                 Origin::Monitor(property) => {
                     let protocols: Vec<&str> = match property.by_protocol() {

@@ -3,11 +3,10 @@
 use std::collections::BTreeMap;
 
 use axum::http::StatusCode;
-use axum::response::Response;
 use serde_json::{Map, Value, json};
 
 use super::monitors::written;
-use super::server::{Shared, refusal};
+use super::server::{Refusal, Shared};
 use super::world::{Flow, Load, VmsState};
 
 type Params<'a> = &'a [(String, String)];
@@ -43,8 +42,8 @@ fn user_title(flow: &Flow) -> String {
     format!("({}) {} [{}]", flow.user, flow.uid, flow.tenant)
 }
 
-pub(super) fn topn(shared: &Shared, params: Params<'_>) -> Result<Value, Response> {
-    let bad = |detail: String| refusal(StatusCode::BAD_REQUEST, detail);
+pub(super) fn topn(shared: &Shared, params: Params<'_>) -> Result<Value, Refusal> {
+    let bad = |detail: String| Refusal::new(StatusCode::BAD_REQUEST, detail);
     let now_ms = shared.world.now_ms();
     let t_ms = match one(params, "timestamp") {
         None => now_ms,
@@ -115,7 +114,7 @@ pub(super) fn topn(shared: &Shared, params: Params<'_>) -> Result<Value, Respons
     }))
 }
 
-pub(super) fn iodata(shared: &Shared, params: Params<'_>) -> Result<Value, Response> {
+pub(super) fn iodata(shared: &Shared, params: Params<'_>) -> Result<Value, Refusal> {
     let state = shared.state(shared.world.now_ms());
     let limit: usize = one(params, "limit")
         .and_then(|limit| limit.parse().ok())

@@ -1,12 +1,11 @@
 //! Lists of objects: inventory, events, alarms, the catalog. `fields` trims, filters narrow, `page_size` cuts into pages.
 
 use axum::http::{StatusCode, Uri};
-use axum::response::Response;
 use serde_json::{Map, Value, json};
 
 use super::monitors::written;
 use super::property::catalog;
-use super::server::{Shared, refusal};
+use super::server::{Refusal, Shared};
 use super::world::{VmsAlarm, VmsEvent, VmsState};
 
 type Params<'a> = &'a [(String, String)];
@@ -14,8 +13,8 @@ type Params<'a> = &'a [(String, String)];
 /// Parameters that are no filters.
 const OWN: [&str; 5] = ["page", "page_size", "fields", "ordering", "format"];
 
-pub(super) fn get(shared: &Shared, resource: &str, params: Params<'_>, uri: &Uri) -> Result<Value, Response> {
-    let not_found = || refusal(StatusCode::NOT_FOUND, "Not found.");
+pub(super) fn get(shared: &Shared, resource: &str, params: Params<'_>, uri: &Uri) -> Result<Value, Refusal> {
+    let not_found = || Refusal::new(StatusCode::NOT_FOUND, "Not found.");
     let now_ms = shared.world.now_ms();
     let state = shared.state(now_ms);
     let (list_name, id) = match resource.split_once('/') {
@@ -44,7 +43,9 @@ pub(super) fn get(shared: &Shared, resource: &str, params: Params<'_>, uri: &Uri
         _ => return Err(not_found()),
     };
     if let Some(id) = id {
-        let found = list.into_iter().find(|object| object["id"].to_string() == id);
+        let found = list
+            .into_iter()
+            .find(|object| object["id"].as_u64().is_some_and(|own| id.parse() == Ok(own)));
         return found.ok_or_else(not_found);
     }
     let list: Vec<Value> = list
@@ -91,7 +92,7 @@ fn trimmed(object: Value, params: Params<'_>) -> Value {
         .into()
 }
 
-fn paged(list: Vec<Value>, params: Params<'_>, uri: &Uri) -> Result<Value, Response> {
+fn paged(list: Vec<Value>, params: Params<'_>, uri: &Uri) -> Result<Value, Refusal> {
     let number = |name: &str| {
         params
             .iter()
@@ -101,12 +102,12 @@ fn paged(list: Vec<Value>, params: Params<'_>, uri: &Uri) -> Result<Value, Respo
     let size = match number("page_size") {
         None => return Ok(Value::Array(list)),
         Some(Ok(size)) if size > 0 => size,
-        Some(_) => return Err(refusal(StatusCode::BAD_REQUEST, "Invalid page size.")),
+        Some(_) => return Err(Refusal::new(StatusCode::BAD_REQUEST, "Invalid page size.")),
     };
     let page = number("page").and_then(Result::ok).unwrap_or(1).max(1);
     let first = (page - 1) * size;
     if page > 1 && first >= list.len() {
-        return Err(refusal(StatusCode::NOT_FOUND, "Invalid page."));
+        return Err(Refusal::new(StatusCode::NOT_FOUND, "Invalid page."));
     }
     let link = |page: usize| {
         let mut query = form_urlencoded::Serializer::new(String::new());

@@ -3,11 +3,10 @@
 use std::collections::BTreeMap;
 
 use axum::http::StatusCode;
-use axum::response::Response;
 use serde_json::{Value, json};
 
 use super::property::{self, Property};
-use super::server::{Shared, refusal};
+use super::server::{Refusal, Shared};
 
 /// Rows of one answer.
 const MAX_ROWS: usize = 400_000;
@@ -23,8 +22,8 @@ fn all<'a>(params: Params<'a>, name: &'a str) -> impl Iterator<Item = &'a str> {
         .map(|(_, value)| value.as_str())
 }
 
-fn bad(detail: impl Into<String>) -> Response {
-    refusal(StatusCode::BAD_REQUEST, detail)
+fn bad(detail: impl Into<String>) -> Refusal {
+    Refusal::new(StatusCode::BAD_REQUEST, detail)
 }
 
 /// `10m`, `1h`, `75s`
@@ -44,7 +43,7 @@ fn time_frame_ms(text: &str) -> Option<i64> {
     Some(number.parse::<i64>().ok()?.checked_mul(seconds)? * 1_000)
 }
 
-fn time(text: &str) -> Result<i64, Response> {
+fn time(text: &str) -> Result<i64, Refusal> {
     text.parse::<jiff::Timestamp>()
         .map(jiff::Timestamp::as_millisecond)
         .map_err(|_| bad(format!("Invalid time: {text}")))
@@ -55,7 +54,7 @@ pub(super) fn written(t_ms: i64) -> String {
 }
 
 /// The objects of a type, by id.
-fn objects(shared: &Shared, object_type: &str, t_ms: i64) -> Result<Vec<u32>, Response> {
+fn objects(shared: &Shared, object_type: &str, t_ms: i64) -> Result<Vec<u32>, Refusal> {
     let state = shared.state(t_ms);
     Ok(match object_type {
         "cluster" => vec![state.cluster.id],
@@ -72,7 +71,7 @@ fn objects(shared: &Shared, object_type: &str, t_ms: i64) -> Result<Vec<u32>, Re
 }
 
 /// Families that refuse company, by class.
-fn refuse_mixtures(properties: &[Property]) -> Result<(), Response> {
+fn refuse_mixtures(properties: &[Property]) -> Result<(), Refusal> {
     let alone = |class: &str| {
         matches!(
             class,
@@ -98,7 +97,7 @@ fn refuse_mixtures(properties: &[Property]) -> Result<(), Response> {
     Ok(())
 }
 
-pub(super) fn ad_hoc(shared: &Shared, params: Params<'_>) -> Result<Value, Response> {
+pub(super) fn ad_hoc(shared: &Shared, params: Params<'_>) -> Result<Value, Refusal> {
     let one = |name| all(params, name).next();
     let object_type = one("object_type").ok_or_else(|| bad("['__root__->object_type: field required']"))?;
     let now_ms = shared.world.now_ms();

@@ -215,6 +215,22 @@ impl SimVms {
     }
 }
 
+/// Why a question is not answered.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    status: StatusCode,
+    detail: String,
+}
+
+impl Refusal {
+    pub(super) fn new(status: StatusCode, detail: impl Into<String>) -> Self {
+        Self {
+            status,
+            detail: detail.into(),
+        }
+    }
+}
+
 /// An answer that is no success: `{"detail": "..."}`.
 pub(super) fn refusal(status: StatusCode, detail: impl Into<String>) -> Response {
     (status, axum::Json(json!({ "detail": detail.into() }))).into_response()
@@ -339,7 +355,7 @@ fn serde_urlencoded_pairs(query: &str) -> Vec<(String, String)> {
 }
 
 fn get(shared: &Shared, resource: &str, params: &[(String, String)], uri: &Uri) -> Response {
-    let answered: Result<Value, Response> = match resource {
+    let answered: Result<Value, Refusal> = match resource {
         "monitors/ad_hoc_query" => monitors::ad_hoc(shared, params),
         "monitors/topn" => flows::topn(shared, params),
         "iodata" => flows::iodata(shared, params),
@@ -347,6 +363,6 @@ fn get(shared: &Shared, resource: &str, params: &[(String, String)], uri: &Uri) 
     };
     match answered {
         Ok(value) => axum::Json(value).into_response(),
-        Err(refused) => refused,
+        Err(refused) => refusal(refused.status, refused.detail),
     }
 }

@@ -9,6 +9,7 @@ import { LimitsFields } from './LimitsFields';
 import { Section } from './Section';
 import { StoresFields } from './StoresFields';
 import { TargetsTable } from './TargetsTable';
+import { VastFields } from './VastFields';
 import { Visibility } from './Visibility';
 
 export type Props = DataSourcePluginOptionsEditorProps<FleetOptions, FleetSecrets>;
@@ -94,6 +95,23 @@ export function ConfigEditor({ options, onOptionsChange }: Props) {
       >
         <StoresFields
           stores={jsonData.stores ?? []}
+          secrets={secureJsonData}
+          stored={secureJsonFields}
+          disabled={readOnly}
+          onChange={change}
+          onSecret={secret}
+          onReset={reset}
+        />
+      </Section>
+      <Section
+        title="VAST clusters"
+        description={
+          'Storage, read from its management server: latency, bandwidth, CNodes, capacity, who is busiest, events and alarms. ' +
+          'Only ever read, at most once per cadence however many look at it.'
+        }
+      >
+        <VastFields
+          servers={jsonData.vast ?? []}
           secrets={secureJsonData}
           stored={secureJsonFields}
           disabled={readOnly}
