@@ -41,7 +41,9 @@ pub enum QueryError {
          one without the name the data source goes by, sees nothing)"
     )]
     Nobody,
-    #[error("the query type {0:?} is not supported; this data source answers \"promql\" and \"events\"")]
+    #[error(
+        "the query type {0:?} is not supported; this data source answers \"promql\", \"events\" and \"inventory\""
+    )]
     QueryType(String),
     #[error("the query has no expression; write PromQL into `expr`")]
     EmptyExpression,

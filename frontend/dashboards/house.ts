@@ -15,7 +15,7 @@ import { PanelBuilder as StateTimeline } from '@grafana/grafana-foundation-sdk/s
 import { PanelBuilder as Table } from '@grafana/grafana-foundation-sdk/table';
 import { PanelBuilder as TimeSeries } from '@grafana/grafana-foundation-sdk/timeseries';
 
-import { DATASOURCE, DATASOURCE_TYPE, type EventsSpec, type QuerySpec, targets } from './query';
+import { DATASOURCE, DATASOURCE_TYPE, type AnySpec, targets } from './query';
 
 /** Dashboard schema of Grafana 12.4 (`DASHBOARD_SCHEMA_VERSION`). */
 const SCHEMA_VERSION = 42;
@@ -36,7 +36,7 @@ export interface PanelSpec {
   unit: string;
   /** Grid width (24 columns) and height. */
   size: [width: number, height: number];
-  queries: (QuerySpec | EventsSpec)[];
+  queries: AnySpec[];
   /** Where to look further. */
   links?: PanelLink[];
   decimals?: number;

@@ -46,6 +46,25 @@ class EventsQuery implements Builder<Dataquery> {
   }
 }
 
+/** What is there now. */
+export interface InventorySpec {
+  what: 'flows';
+}
+
+class InventoryQuery implements Builder<Dataquery> {
+  public constructor(
+    private readonly refId: string,
+    private readonly spec: InventorySpec
+  ) {}
+
+  public build(): Dataquery {
+    const query = { refId: this.refId, datasource: DATASOURCE, queryType: 'inventory', what: this.spec.what };
+    return query as unknown as Dataquery;
+  }
+}
+
+export type AnySpec = QuerySpec | EventsSpec | InventorySpec;
+
 class PromqlQuery implements Builder<Dataquery> {
   public constructor(
     private readonly refId: string,
@@ -70,9 +89,12 @@ class PromqlQuery implements Builder<Dataquery> {
 }
 
 /** Builders for a panel's queries, with refIds A, B, C, ... in order. */
-export function targets(queries: readonly (QuerySpec | EventsSpec)[]): Builder<Dataquery>[] {
+export function targets(queries: readonly AnySpec[]): Builder<Dataquery>[] {
   return queries.map((spec, index) => {
     const refId = String.fromCharCode(65 + index);
+    if ('what' in spec) {
+      return new InventoryQuery(refId, spec);
+    }
     return 'events' in spec ? new EventsQuery(refId, spec) : new PromqlQuery(refId, spec);
   });
 }

@@ -79,7 +79,7 @@ impl Model {
             set => set.to_owned(),
         };
         // Prometheus panels carry remnants of older editors here; only what will mean something else is refused.
-        if matches!(query_type.as_str(), "inventory" | "incident") {
+        if query_type == "incident" {
             return Err(QueryError::QueryType(query_type));
         }
         let expr = json.expr.unwrap_or_default();

@@ -108,6 +108,9 @@ pub async fn run(
     if super::events::is_events(raw) {
         return super::events::run(instance, asked, raw).await;
     }
+    if super::inventory::is_inventory(raw) {
+        return super::inventory::run(instance, asked, raw).await;
+    }
     let model = Model::read(raw)?;
     if raw.to_ms < raw.from_ms {
         return Err(QueryError::TimeRange);

@@ -101,7 +101,10 @@ fn every_query_asks_the_chosen_datasource_in_its_own_language() {
                 assert_eq!(target["datasource"]["type"], DATASOURCE, "{place}");
                 assert_eq!(target["datasource"]["uid"], "${ds}", "{place}");
                 let language = target["queryType"].as_str().unwrap_or_default();
-                assert!(["promql", "events"].contains(&language), "{place}: {language}");
+                assert!(
+                    ["promql", "events", "inventory"].contains(&language),
+                    "{place}: {language}"
+                );
             }
         }
     }

@@ -132,7 +132,9 @@ fn crate_manifests(root: &Path, faults: &mut Vec<String>) -> Result<()> {
 /// Metric names as string literals outside the catalog. Tests may name what a dashboard or another exporter would.
 fn raw_metric_names(root: &Path, faults: &mut Vec<String>) -> Result<()> {
     // A literal that ends in `_` is a prefix that kernel keys are put behind; what comes of it is in the catalog.
-    let literal = Regex::new(r#""((?:node|podscope|ds01)_[a-z0-9_]*[a-z0-9]|vast_[a-z]+_[A-Za-z0-9_]*[A-Za-z0-9]|DCGM_(?:FI|EXP)_[A-Z0-9_]+)""#)?;
+    let literal = Regex::new(
+        r#""((?:node|podscope|ds01)_[a-z0-9_]*[a-z0-9]|vast_[a-z]+_[A-Za-z0-9_]*[A-Za-z0-9]|DCGM_(?:FI|EXP)_[A-Z0-9_]+)""#,
+    )?;
     let mut files = Vec::new();
     rust_files(&root.join("src"), &mut files)?;
     for entry in fs::read_dir(root.join("crates"))? {

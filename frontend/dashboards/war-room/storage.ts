@@ -226,7 +226,7 @@ export function rowFour(board: DashboardBuilder): DashboardBuilder {
         description: 'Which CNode serves which virtual address now; an address moves when its CNode fails.',
         unit: 'short',
         size: [6, 7],
-        hide: ['Time', 'Value', '__name__', 'instance', 'job', 'pod', 'cluster'],
+        hide: ['Time', 'Value', '__name__', 'instance', 'job', 'pod', 'cluster', 'tenant'],
         queries: [{ expr: `podscope_vast_vip_info{${CNODE}}`, format: 'table', instant: true }],
       })
     )
@@ -252,7 +252,7 @@ export function rowFour(board: DashboardBuilder): DashboardBuilder {
         title: 'Quotas',
         description: 'Fullest quotas, as a share of their hard limits.',
         unit: 'percentunit',
-        size: [12, 6],
+        size: [5, 6],
         min: 0,
         max: 1,
         decimals: 0,
@@ -273,7 +273,7 @@ export function rowFour(board: DashboardBuilder): DashboardBuilder {
         title: 'Front ends in service',
         description: 'CNodes that are active, and those that failed.',
         unit: 'short',
-        size: [6, 6],
+        size: [4, 6],
         decimals: 0,
         queries: [
           { expr: `sum(vast_cnode_active{${CNODE}})`, legend: 'active', instant: true },
@@ -287,10 +287,21 @@ export function rowFour(board: DashboardBuilder): DashboardBuilder {
         title: 'VAST alarms',
         description: 'Alarms of the cluster that nobody acknowledged, by severity.',
         unit: 'short',
-        size: [6, 6],
+        size: [4, 6],
         decimals: 0,
         thresholds: [{ color: 'green' }, { value: 1, color: 'orange' }],
         queries: [{ expr: `sum by (severity) (vast_vms_alarms{${P}})`, legend: '{{severity}}', instant: true }],
+      })
+    )
+    .withPanel(
+      table({
+        id: 77,
+        title: 'From client to view',
+        description: 'Which client reaches which view through which address and front end, as which user: the last ten minutes as VMS ties them.',
+        unit: 'short',
+        size: [11, 6],
+        noValue: 'VMS ties nothing together',
+        queries: [{ what: 'flows' }],
       })
     );
 }

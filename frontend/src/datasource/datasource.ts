@@ -70,7 +70,7 @@ export class FleetDataSource extends DataSourceWithBackend<FleetQuery, FleetOpti
 
   override filterQuery(query: FleetQuery): boolean {
     // No selector means every event.
-    return query.hide !== true && (isEvents(query) || (typeof query.expr === 'string' && query.expr.trim() !== ''));
+    return query.hide !== true && (isEvents(query) || query.queryType === 'inventory' || (typeof query.expr === 'string' && query.expr.trim() !== ''));
   }
 
   override query(request: DataQueryRequest<FleetQuery>): Observable<DataQueryResponse> {

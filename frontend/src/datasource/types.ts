@@ -17,7 +17,9 @@ export const AUTO_LEGEND = '__auto';
  * datasource; its other fields (`editorMode`, `exemplar`, ...) are kept and ignored.
  */
 export interface FleetQuery extends DataQuery {
-  queryType?: 'promql' | 'events';
+  queryType?: 'promql' | 'events' | 'inventory';
+  /** Of an inventory: what is listed. */
+  what?: 'flows';
   /** PromQL; for events a selector with line filters, such as `{kind="change"} |= "prefetch"`. */
   expr: string;
   range?: boolean;

@@ -136,7 +136,7 @@ impl Vast {
         let metrics = Metrics::new(&settings.properties);
         let inventory = Arc::new(answer::inventory(&settings, &metrics));
         // The fleet waits for its timeout; what is late is told before that.
-        let patience = all.timeout.mul_f64(0.85).min(Duration::from_secs(9));
+        let patience = all.timeout.mul_f64(0.85);
         Ok(Arc::new(Self {
             client: Arc::new(client),
             metrics,
@@ -343,7 +343,8 @@ impl Vast {
             if want.ids.is_empty() {
                 return (family, ids, error, Vec::new());
             }
-            let patience = if family.newest_ms().is_some() {
+            // Where something older is known, it is not waited for long.
+            let patience = if family.knows(&want) {
                 left().min(PATIENCE)
             } else {
                 left()

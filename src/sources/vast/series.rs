@@ -140,6 +140,16 @@ impl Family {
         missing
     }
 
+    /// Whether all that is wanted was read before, if perhaps a while ago.
+    pub(super) fn knows(&self, want: &Want) -> bool {
+        let state = locked(&self.state);
+        want.properties.iter().all(|fqn| {
+            let known = state.known.get(fqn);
+            known.is_some_and(|known| known.from_ms <= want.from_ms + self.key.step_ms())
+                || state.grouping.refused.contains_key(fqn)
+        })
+    }
+
     /// Brings the family up to date for a question. Waits at most `patience`; the reading goes on without the asker.
     pub(super) async fn read(
         self: &Arc<Self>,

@@ -12,7 +12,8 @@ use super::world::{
 #[derive(Clone, Debug)]
 pub struct FixedWorld {
     pub began_ms: i64,
-    pub now_ms: i64,
+    /// Where its clock stands; `None`: it goes with the system's.
+    pub now_ms: Option<i64>,
     pub prefetch_ms: Option<i64>,
     pub cnodes: u32,
 }
@@ -22,10 +23,16 @@ impl FixedWorld {
     pub fn new(now_ms: i64) -> Self {
         Self {
             began_ms: now_ms - 86_400_000,
-            now_ms,
+            now_ms: Some(now_ms),
             prefetch_ms: None,
             cnodes: 4,
         }
+    }
+
+    /// The same with a clock that goes on.
+    #[must_use]
+    pub fn live(self) -> Self {
+        Self { now_ms: None, ..self }
     }
 
     fn prefetches(&self, t_ms: i64) -> bool {
@@ -39,7 +46,7 @@ impl VmsWorld for FixedWorld {
     }
 
     fn now_ms(&self) -> i64 {
-        self.now_ms
+        self.now_ms.unwrap_or_else(super::world::system_ms)
     }
 
     fn at(&self, t_ms: i64) -> VmsState {

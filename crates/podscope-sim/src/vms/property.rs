@@ -1,8 +1,8 @@
 //! Properties by their fully qualified names, `Class[,tag=value],name[__suffix]`, and what each is worth.
 
-use super::server::Shared;
-use super::totals::{NIC_COUNTERS, loads};
-use super::world::{Load, Op, VmsState};
+use super::server::{Seen, Shared};
+use super::totals::NIC_COUNTERS;
+use super::world::{Load, Op};
 
 /// What VMS writes where a maximum has no samples: the largest u64.
 pub(super) const NO_MAXIMUM: f64 = 18_446_744_073_709_551_615.0;
@@ -229,7 +229,7 @@ pub(super) fn catalog() -> Vec<(Property, Vec<&'static str>, &'static str)> {
 /// The value of a property of an object; `None`: there is none.
 pub(super) fn value(
     shared: &Shared,
-    state: &VmsState,
+    state: &Seen,
     object: (&str, u32),
     property: &Property,
     t_ms: i64,
@@ -246,10 +246,7 @@ pub(super) fn value(
                 proto => proto,
             };
             let member = if object_type == "cluster" { 0 } else { id };
-            let load = loads(state)
-                .get(&(member, proto.to_owned()))
-                .copied()
-                .unwrap_or_default();
+            let load = state.load(member, proto).unwrap_or_default();
             if property.suffix.is_empty() {
                 return plain(&load, &property.name);
             }
@@ -270,7 +267,7 @@ pub(super) fn value(
         }
         ("BlockMetrics", _) => {
             let member = if object_type == "cluster" { 0 } else { id };
-            let load = loads(state).get(&(member, "BlockCommon".to_owned())).copied()?;
+            let load = state.load(member, "BlockCommon")?;
             let sums = shared
                 .totals
                 .load(member, "BlockCommon", t_ms, &|at| shared.state(at));
@@ -285,7 +282,7 @@ pub(super) fn value(
         }
         ("NfsMetrics", _) => {
             let member = if object_type == "cluster" { 0 } else { id };
-            let load = loads(state).get(&(member, "NFSCommon".to_owned())).copied()?;
+            let load = state.load(member, "NFSCommon")?;
             let op = match property.name.as_str() {
                 "nfs_read_latency" => load.read,
                 "nfs_write_latency" => load.write,

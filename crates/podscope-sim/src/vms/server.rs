@@ -1,8 +1,10 @@
 //! The router, and what can be made to go wrong.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::ops::Deref;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
@@ -13,8 +15,8 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 use super::access::Access;
-use super::totals::Totals;
-use super::world::{VmsState, VmsWorld};
+use super::totals::{Totals, loads};
+use super::world::{Load, VmsState, VmsWorld};
 use super::{flows, lists, monitors};
 
 /// Requests longer than this are refused, as an old uwsgi does.
@@ -90,12 +92,38 @@ pub(super) struct Shared {
     pub(super) world: Box<dyn VmsWorld>,
     pub(super) access: Access,
     pub(super) totals: Totals,
-    states: Mutex<std::collections::BTreeMap<i64, Arc<VmsState>>>,
+    states: Mutex<BTreeMap<i64, Arc<Seen>>>,
     fault: Mutex<Option<Fault>>,
     asked: Mutex<Vec<String>>,
     count: AtomicU64,
     most_at_once: AtomicU64,
     now: AtomicU64,
+}
+
+/// A state with what is made of it more than once.
+#[derive(Debug)]
+pub(super) struct Seen {
+    state: VmsState,
+    loads: OnceLock<BTreeMap<(u32, String), Load>>,
+}
+
+impl Deref for Seen {
+    type Target = VmsState;
+
+    fn deref(&self) -> &VmsState {
+        &self.state
+    }
+}
+
+impl Seen {
+    /// The loads of every CNode and of the cluster (0), by protocol.
+    pub(super) fn loads(&self) -> &BTreeMap<(u32, String), Load> {
+        self.loads.get_or_init(|| loads(&self.state))
+    }
+
+    pub(super) fn load(&self, cnode: u32, protocol: &str) -> Option<Load> {
+        self.loads().get(&(cnode, protocol.to_owned())).copied()
+    }
 }
 
 impl std::fmt::Debug for Shared {
@@ -110,12 +138,15 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Shared {
     /// The state at an instant, on the ten seconds.
-    pub(super) fn state(&self, t_ms: i64) -> Arc<VmsState> {
+    pub(super) fn state(&self, t_ms: i64) -> Arc<Seen> {
         let at = t_ms - t_ms.rem_euclid(10_000);
         if let Some(state) = locked(&self.states).get(&at) {
             return Arc::clone(state);
         }
-        let state = Arc::new(self.world.at(at));
+        let state = Arc::new(Seen {
+            state: self.world.at(at),
+            loads: OnceLock::new(),
+        });
         let mut states = locked(&self.states);
         if states.len() >= STATES {
             states.pop_first();

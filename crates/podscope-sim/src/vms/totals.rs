@@ -2,8 +2,9 @@
 //! that a total depends on its time alone.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use super::server::Seen;
 use super::world::{Load, Nic, VmsState};
 
 const MINUTE_MS: i64 = 60_000;
@@ -51,9 +52,9 @@ struct Minute {
 }
 
 impl Minute {
-    fn add(&mut self, state: &VmsState, seconds: f64) {
-        for ((id, proto), load) in loads(state) {
-            let sums = self.loads.entry((id, proto)).or_default();
+    fn add(&mut self, state: &Seen, seconds: f64) {
+        for (key, load) in state.loads() {
+            let sums = self.loads.entry(key.clone()).or_default();
             for (sum, op) in [(&mut sums.read, load.read), (&mut sums.write, load.write)] {
                 sum.count += op.iops * seconds;
                 sum.latency_us += op.iops * op.latency_us * seconds;
@@ -102,7 +103,7 @@ impl Totals {
     fn at<T>(
         &self,
         t_ms: i64,
-        state: &dyn Fn(i64) -> std::sync::Arc<VmsState>,
+        state: &dyn Fn(i64) -> Arc<Seen>,
         read: impl Fn(&Minute) -> T,
         combine: impl Fn(T, T, f64) -> T,
     ) -> T {
@@ -126,13 +127,7 @@ impl Totals {
     }
 
     /// Up to an instant.
-    pub(super) fn load(
-        &self,
-        cnode: u32,
-        proto: &str,
-        t_ms: i64,
-        state: &dyn Fn(i64) -> std::sync::Arc<VmsState>,
-    ) -> Sums {
+    pub(super) fn load(&self, cnode: u32, proto: &str, t_ms: i64, state: &dyn Fn(i64) -> Arc<Seen>) -> Sums {
         let key = (cnode, proto.to_owned());
         let read = |minute: &Minute| minute.loads.get(&key).copied().unwrap_or_default();
         self.at(t_ms, state, read, |from, to, part| {
@@ -149,13 +144,7 @@ impl Totals {
         })
     }
 
-    pub(super) fn nic(
-        &self,
-        id: u32,
-        counter: usize,
-        t_ms: i64,
-        state: &dyn Fn(i64) -> std::sync::Arc<VmsState>,
-    ) -> f64 {
+    pub(super) fn nic(&self, id: u32, counter: usize, t_ms: i64, state: &dyn Fn(i64) -> Arc<Seen>) -> f64 {
         let read = |minute: &Minute| {
             minute
                 .nics

@@ -21,12 +21,16 @@ pub trait VmsWorld: Send + Sync + 'static {
 
     /// The cluster's clock.
     fn now_ms(&self) -> i64 {
-        SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .ok()
-            .and_then(|since| i64::try_from(since.as_millis()).ok())
-            .unwrap_or_default()
+        system_ms()
     }
+}
+
+pub(super) fn system_ms() -> i64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .ok()
+        .and_then(|since| i64::try_from(since.as_millis()).ok())
+        .unwrap_or_default()
 }
 
 /// One kind of operation: how many per second, how many bytes, how long each takes on average.
