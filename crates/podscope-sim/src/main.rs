@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::{Parser, ValueEnum};
+use podscope_sim::vms::{FixedWorld, SimVms, VmsOptions};
 use podscope_sim::{LightFleet, LightOptions, SimCluster, SimOptions, SimTarget};
 use serde_json::json;
 
@@ -53,6 +54,10 @@ struct Args {
     /// taken there is none either.
     #[arg(long, default_value_t = podscope_sim::control::DEFAULT_PORT)]
     control_port: u16,
+    /// Port on 127.0.0.1 of a VAST management server beside the nodes: four CNodes under an even load, prefetch switched on
+    /// half an hour before the start. User `podscope`, password `read-only-1`. Without: none.
+    #[arg(long, conflicts_with = "light", value_name = "PORT")]
+    vms_port: Option<u16>,
     /// The form of the target list.
     #[arg(long, value_enum, default_value_t = Format::FileSd)]
     format: Format,
@@ -145,6 +150,25 @@ async fn run(args: Args) -> anyhow::Result<()> {
         ..SimOptions::default()
     })
     .await?;
+    // Kept while the nodes are.
+    let _vms = match args.vms_port {
+        None => None,
+        Some(port) => {
+            let world = FixedWorld {
+                prefetch_ms: Some(cluster.started_ms() - 1_800_000),
+                ..FixedWorld::new(cluster.started_ms()).live()
+            };
+            let options = VmsOptions {
+                port,
+                ..VmsOptions::default()
+            };
+            let server = SimVms::start(world, options).await.with_context(|| {
+                format!("no management server on 127.0.0.1:{port}; choose another port with --vms-port")
+            })?;
+            tracing::info!("the VAST management server listens on {}", server.url());
+            Some(server)
+        }
+    };
     tell(&args, &cluster.targets())?;
     tracing::info!(
         nodes = args.nodes,
