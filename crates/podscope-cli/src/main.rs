@@ -14,6 +14,7 @@ mod ports;
 mod preview;
 mod query;
 mod rules;
+mod scenario;
 mod sim;
 mod stress;
 mod table;

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use crate::demo::{Place, state::State};
 use crate::web::{Login, Web};
+use crate::scenario::ScenarioName;
 
 /// A newest sample older than this means that nothing is being collected.
 const FRESH_MS: i64 = 15_000;
@@ -21,6 +22,12 @@ const FRESH_MS: i64 = 15_000;
 pub(crate) struct VerifyArguments {
     #[command(flatten)]
     place: Place,
+    /// Check that a scenario shows the figures it is known by, instead of anything that runs.
+    #[arg(long, value_enum, value_name = "NAME", conflicts_with_all = ["agents", "web"])]
+    scenario: Option<ScenarioName>,
+    /// With --scenario: the median of so many seeds is looked at.
+    #[arg(long, default_value_t = 20, requires = "scenario")]
+    seeds: u64,
     /// Check these agents instead of a running demo.
     #[arg(long = "agent", value_name = "URL")]
     agents: Vec<String>,
@@ -56,6 +63,9 @@ impl<W: Write> Report<'_, W> {
 }
 
 pub(crate) async fn run(arguments: VerifyArguments, out: &mut impl Write) -> anyhow::Result<bool> {
+    if let Some(ScenarioName::Sev1) = arguments.scenario {
+        return crate::scenario::verify(arguments.seeds, out);
+    }
     let demo = State::read(&arguments.place.folder()?)?.filter(|state| state.supervisor.is_alive());
     let given = !arguments.agents.is_empty() || arguments.web.is_some();
     let mut report = Report {
@@ -279,6 +289,8 @@ mod tests {
     async fn what_does_not_answer_is_named() {
         let mut out = Vec::new();
         let arguments = VerifyArguments {
+            scenario: None,
+            seeds: 20,
             place: Place::at(std::env::temp_dir().join("podscope-verify-none")),
             agents: vec!["http://127.0.0.1:1".to_owned()],
             web: Some("http://127.0.0.1:1".to_owned()),

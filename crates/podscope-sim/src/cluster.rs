@@ -54,6 +54,8 @@ pub enum SimError {
         #[source]
         source: std::io::Error,
     },
+    #[error("the hub does not start")]
+    Hub(#[source] Box<dyn std::error::Error + Send + Sync>),
     #[error("filling the past stopped unexpectedly")]
     Backfill,
 }

@@ -16,6 +16,7 @@
 //! | [`nvue`], [`senders`] | switches, and what devices say unasked |
 //! | [`schedule`] | how densely the past is filled |
 //! | [`pod`] | the pod of the SEV-1 scenario: topology and causal model |
+//! | [`hub`] | the agent of that pod that holds events and pod-level series |
 //! | [`scenario`] | [`SimPod`]: that pod's nodes and servers, running |
 //! | [`vms`] | a VAST management server |
 //!
@@ -24,6 +25,7 @@
 pub mod cluster;
 pub mod control;
 mod gpu;
+pub mod hub;
 pub mod light;
 mod machine;
 pub mod node;

@@ -7,15 +7,21 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::{Parser, ValueEnum};
 use podscope_sim::vms::{FixedWorld, SimVms, VmsOptions};
-use podscope_sim::{LightFleet, LightOptions, SimCluster, SimOptions, SimTarget};
+use podscope_sim::pod::Scenario;
+use podscope_sim::pod::model::story::{Cause, PRESENT};
+use podscope_sim::pod::topology::Topology;
+use podscope_sim::{LightFleet, LightOptions, PodOptions, SimCluster, SimOptions, SimPod, SimTarget};
 use serde_json::json;
+
+const DEFAULT_NODES: usize = 4;
+const DEFAULT_CLUSTER: &str = "sim";
 
 /// Simulates a GPU cluster: each node is the real agent over made-up counters, on a port of its own.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Args {
-    /// Nodes.
-    #[arg(long, default_value_t = 4)]
+    /// Nodes; of a scenario 64 where nothing else is said.
+    #[arg(long, default_value_t = DEFAULT_NODES)]
     nodes: usize,
     /// Nodes that weigh little, to see how asking many scales: an hour of three metrics per GPU every 15 s, no back-fill.
     #[arg(long, conflicts_with_all = ["backfill", "listen_base_port", "cpus", "seed"])]
@@ -44,8 +50,8 @@ struct Args {
     /// Cut the last GPU of the last node into MIG slices.
     #[arg(long)]
     sliced: bool,
-    /// The label `cluster` and the first part of the nodes' names.
-    #[arg(long, default_value = "sim")]
+    /// The label `cluster` and the first part of the nodes' names; of a scenario `emea` where nothing else is said.
+    #[arg(long, default_value = DEFAULT_CLUSTER)]
     cluster: String,
     /// Write the target list into this file instead of to standard output. It appears once the nodes can be asked.
     #[arg(long)]
@@ -58,9 +64,53 @@ struct Args {
     /// half an hour before the start. User `podscope`, password `read-only-1`. Without: none.
     #[arg(long, conflicts_with = "light", value_name = "PORT")]
     vms_port: Option<u16>,
+    /// Play a scenario on a whole pod instead: `sev1`.
+    #[arg(long, conflicts_with_all = ["light", "sliced"])]
+    scenario: Option<ScenarioName>,
+    /// With --scenario: leave a cause out: spines, prefetch or rollback. May be repeated.
+    #[arg(long, requires = "scenario", value_name = "CAUSE")]
+    without: Vec<Cause>,
+    /// With --scenario: nobody announces the change that is the cause.
+    #[arg(long, requires = "scenario")]
+    unannounced: bool,
+    /// With --scenario: when the pod's present (10:40, an hour after the rollback) is: `now`, or a time of the scenario's day
+    /// like `08:20`, which is then now.
+    #[arg(long, requires = "scenario", default_value = "now", value_name = "TIME")]
+    end: End,
+    /// With --scenario: from now on time passes so many times faster.
+    #[arg(long, requires = "scenario", default_value_t = 1.0, value_name = "FACTOR")]
+    speed: f64,
     /// The form of the target list.
     #[arg(long, value_enum, default_value_t = Format::FileSd)]
     format: Format,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum ScenarioName {
+    /// Aggressive prefetch fills a buffer for two hours, and then everything is slow.
+    Sev1,
+}
+
+/// A moment of the scenario's day, in seconds since its midnight.
+#[derive(Clone, Copy, Debug)]
+struct End(f64);
+
+impl std::str::FromStr for End {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "now" {
+            return Ok(Self(PRESENT));
+        }
+        let parsed = text.split_once(':').and_then(|(hours, minutes)| {
+            let hours = hours.parse::<u32>().ok().filter(|hours| *hours < 24)?;
+            let minutes = minutes.parse::<u32>().ok().filter(|minutes| *minutes < 60)?;
+            Some(f64::from(hours * 3_600 + minutes * 60))
+        });
+        parsed
+            .map(Self)
+            .ok_or_else(|| format!("{text:?} is neither `now` nor a time of the scenario's day like 08:20"))
+    }
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -131,12 +181,81 @@ async fn run_light(args: Args) -> anyhow::Result<()> {
     Ok(())
 }
 
+fn backfill(args: &Args) -> anyhow::Result<Duration> {
+    Duration::try_from_secs_f64(args.backfill * 3_600.0).context("--backfill is no number of hours")
+}
+
+async fn run_scenario(args: Args) -> anyhow::Result<()> {
+    if !(args.speed.is_finite() && args.speed > 0.0 && args.speed <= 1_000.0) {
+        anyhow::bail!("--speed {} is not above 0 and at most 1000", args.speed);
+    }
+    let now_ms = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX));
+    let mut scenario = Scenario::sev1(args.seed, now_ms);
+    let cluster = if args.cluster == DEFAULT_CLUSTER {
+        "emea"
+    } else {
+        &args.cluster
+    };
+    let nodes = if args.nodes == DEFAULT_NODES {
+        64
+    } else {
+        args.nodes
+    };
+    scenario.topology = Topology::new(cluster, nodes, args.gpus as usize);
+    scenario.story.without = args.without.clone();
+    scenario.clock.anchor = args.end.0;
+    scenario.clock.speed = args.speed;
+    let options = PodOptions {
+        backfill: backfill(&args)?,
+        data_dir: args.data_dir.clone(),
+        base_port: args.listen_base_port,
+        announced: !args.unannounced,
+        ..PodOptions::new(scenario)
+    };
+    let pod = SimPod::start(options).await?;
+    tell(&args, &pod.targets())?;
+    tracing::info!(
+        nodes,
+        "playing the scenario; {:.1} h of history filled in {:.1} s",
+        args.backfill,
+        pod.backfilled_in().as_secs_f64()
+    );
+    control(args.control_port, pod.control()).await;
+    told_to_end().await?;
+    pod.stop().await;
+    Ok(())
+}
+
+/// Serves the control, unless the port is taken.
+async fn control(port: u16, control: axum::Router) {
+    if port == 0 {
+        return;
+    }
+    match tokio::net::TcpListener::bind(("127.0.0.1", port)).await {
+        Ok(listener) => {
+            tokio::spawn(async move {
+                if let Err(error) = axum::serve(listener, control).await {
+                    tracing::error!(%error, "the control no longer serves");
+                }
+            });
+        }
+        Err(error) => tracing::warn!(
+            %error,
+            "no control on 127.0.0.1:{port}; choose another with --control-port"
+        ),
+    }
+}
+
 async fn run(args: Args) -> anyhow::Result<()> {
+    if args.scenario.is_some() {
+        return run_scenario(args).await;
+    }
     if args.light {
         return run_light(args).await;
     }
-    let backfill =
-        Duration::try_from_secs_f64(args.backfill * 3_600.0).context("--backfill is no number of hours")?;
+    let backfill = backfill(&args)?;
     let cluster = SimCluster::start(SimOptions {
         nodes: args.nodes,
         gpus: args.gpus,
@@ -176,23 +295,7 @@ async fn run(args: Args) -> anyhow::Result<()> {
         args.backfill,
         cluster.backfilled_in().as_secs_f64()
     );
-    if args.control_port != 0 {
-        match tokio::net::TcpListener::bind(("127.0.0.1", args.control_port)).await {
-            Ok(listener) => {
-                let control = cluster.control();
-                tokio::spawn(async move {
-                    if let Err(error) = axum::serve(listener, control).await {
-                        tracing::error!(%error, "the control no longer serves");
-                    }
-                });
-            }
-            Err(error) => tracing::warn!(
-                %error,
-                "no control on 127.0.0.1:{}; choose another with --control-port",
-                args.control_port
-            ),
-        }
-    }
+    control(args.control_port, cluster.control()).await;
     told_to_end().await?;
     cluster.stop().await;
     Ok(())

@@ -16,6 +16,7 @@ use podscope_agent::driver::Driver;
 use tempfile::TempDir;
 
 use crate::cluster::{SimError, SimTarget, now_ms, on_all_cores};
+use crate::hub::PodHub;
 use crate::machine::Machine;
 use crate::node::{Plan, SimNode};
 use crate::noise::hash;
@@ -44,6 +45,11 @@ pub struct PodOptions {
     pub cpus: u32,
     /// Whether time goes on.
     pub live: bool,
+    /// Whether the change that is the cause is on the timeline. Where nobody announced it, it is still a setting of the
+    /// storage cluster.
+    pub announced: bool,
+    /// The hub listens on this port; 0: on a free one.
+    pub hub_port: u16,
 }
 
 impl PodOptions {
@@ -56,6 +62,8 @@ impl PodOptions {
             base_port: 0,
             cpus: 8,
             live: true,
+            announced: true,
+            hub_port: 0,
         }
     }
 }
@@ -68,6 +76,7 @@ pub struct SimPod {
     pod: Arc<Pod>,
     nodes: Vec<Arc<SimNode>>,
     life: Option<Life>,
+    hub: PodHub,
     started_ms: i64,
     backfilled: Duration,
     _folder: Option<TempDir>,
@@ -92,6 +101,7 @@ impl SimPod {
         };
         let began = Instant::now();
         let live = options.live;
+        let (announced, hub_port, hub_dir) = (options.announced, options.hub_port, dir.join("hub"));
         let filled = tokio::task::spawn_blocking(move || fill(options, &dir)).await;
         let (pod, filled, started_ms) = filled.map_err(|_| SimError::Backfill)??;
         let backfilled = began.elapsed();
@@ -102,11 +112,13 @@ impl SimPod {
             nodes.push(Arc::clone(&node));
             driven.push((node, drivers));
         }
+        let hub = PodHub::start(&pod, &hub_dir, hub_port, announced, started_ms).await?;
         let life = live.then(|| Life::start(driven)).transpose()?;
         Ok(Self {
             pod,
             nodes,
             life,
+            hub,
             started_ms,
             backfilled,
             _folder: folder,
@@ -118,9 +130,15 @@ impl SimPod {
         &self.pod
     }
 
-    /// Where the nodes can be asked.
+    /// Where the nodes can be asked, and last the hub.
     pub fn targets(&self) -> Vec<SimTarget> {
-        self.nodes.iter().map(|node| node.target()).collect()
+        let nodes = self.nodes.iter().map(|node| node.target());
+        nodes.chain([self.hub.target()]).collect()
+    }
+
+    /// The agent that holds the pod's events and pod-level series.
+    pub fn hub(&self) -> &PodHub {
+        &self.hub
     }
 
     pub fn nodes(&self) -> &[Arc<SimNode>] {
@@ -154,6 +172,7 @@ impl SimPod {
         if stopped.await.is_err() {
             tracing::error!("stopping the simulated pod was interrupted");
         }
+        self.hub.stop().await;
     }
 }
 

@@ -83,6 +83,13 @@ impl Place {
     }
 }
 
+/// What is simulated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Play {
+    Sev1,
+    None,
+}
+
 #[derive(Clone, Debug, Args)]
 pub(crate) struct StartArguments {
     #[command(flatten)]
@@ -93,9 +100,13 @@ pub(crate) struct StartArguments {
     /// The plugin's folder as `cargo xtask package` lays it out.
     #[arg(long, value_name = "DIR")]
     plugin: Option<PathBuf>,
-    /// Simulated nodes.
-    #[arg(long, default_value_t = 4)]
-    nodes: usize,
+    /// What the simulated nodes play: `sev1`, a pod of 64 nodes in an incident two hours and a quarter old, or `none`, four
+    /// nodes at work.
+    #[arg(long, value_enum, value_name = "NAME", default_value_t = Play::Sev1)]
+    scenario: Play,
+    /// Simulated nodes; not given: as the scenario has.
+    #[arg(long)]
+    nodes: Option<usize>,
     /// GPUs of each.
     #[arg(long, default_value_t = 8)]
     gpus: usize,

@@ -14,7 +14,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::process::Process;
 use super::state::{self, Part, State, Target};
-use super::{START_LIMIT, StartArguments, provision, refuse_second};
+use super::{Play, START_LIMIT, StartArguments, provision, refuse_second};
 use crate::grafana;
 use crate::ports;
 
@@ -115,7 +115,7 @@ async fn start(
     writeln!(
         out,
         "starting this machine's agent and {} simulated nodes",
-        arguments.nodes
+        nodes(arguments)
     )?;
     out.flush()?;
     let agent = start_agent(arguments, folder)?;
@@ -254,6 +254,14 @@ fn start_agent(arguments: &StartArguments, folder: &Path) -> anyhow::Result<Runn
     )
 }
 
+/// How many nodes are simulated.
+fn nodes(arguments: &StartArguments) -> usize {
+    arguments.nodes.unwrap_or(match arguments.scenario {
+        Play::Sev1 => 64,
+        Play::None => 4,
+    })
+}
+
 fn start_sim(arguments: &StartArguments, folder: &Path) -> anyhow::Result<(Running, PathBuf)> {
     let data = folder.join("sim");
     if data.exists() {
@@ -269,12 +277,15 @@ fn start_sim(arguments: &StartArguments, folder: &Path) -> anyhow::Result<(Runni
     command
         .args([
             "--nodes",
-            &arguments.nodes.to_string(),
+            &nodes(arguments).to_string(),
             "--gpus",
             &arguments.gpus.to_string(),
         ])
         .args(["--backfill", &arguments.backfill_hours.to_string()])
-        .arg("--sliced")
+        .args(match arguments.scenario {
+            Play::Sev1 => &["--scenario", "sev1"][..],
+            Play::None => &["--sliced"][..],
+        })
         .arg("--data-dir")
         .arg(&data)
         .arg("--targets")
