@@ -28,8 +28,9 @@ use crate::workload::Workload;
 
 /// Seconds between rows, in the living pod and in its recent past.
 const ROW_MS: i64 = 10_000;
-/// Rows older than this many seconds are this many milliseconds apart: rates over a minute need two rows in it.
-const DENSITY: [(i64, i64); 2] = [(3_600, ROW_MS), (i64::MAX, 30_000)];
+/// Rows younger than this many seconds are this many milliseconds apart: rates over a minute need two rows in it, and the
+/// incident is younger than five hours.
+const DENSITY: [(i64, i64); 3] = [(600, ROW_MS), (5 * 3_600, 30_000), (i64::MAX, 60_000)];
 
 /// What can be chosen about a pod.
 #[derive(Clone, Debug)]

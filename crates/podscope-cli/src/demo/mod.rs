@@ -21,8 +21,9 @@ use clap::{Args, Subcommand};
 use crate::grafana::GrafanaArguments;
 use state::State;
 
-/// How long the parts may take to become ready. Grafana migrates its database on its first start.
-const START_LIMIT: Duration = Duration::from_secs(180);
+/// How long the parts may take to become ready. Grafana migrates its database on its first start, and a day of a whole pod
+/// takes two cores some two minutes.
+const START_LIMIT: Duration = Duration::from_secs(600);
 
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]

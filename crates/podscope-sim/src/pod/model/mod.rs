@@ -99,7 +99,7 @@ impl Model {
         }
         let train = topology.partitions()[0].nodes.len();
         let mut drains = Vec::new();
-        if train > 12 {
+        if train > 18 {
             drains.push(Drain {
                 node: train - 18,
                 from: -39_000.0,
