@@ -61,6 +61,12 @@ fn listening_inode(table: &str, port: u16) -> Option<u64> {
     })
 }
 
+/// A port of loopback that nobody has now.
+pub(crate) fn free() -> std::io::Result<u16> {
+    let listener = std::net::TcpListener::bind(("127.0.0.1", 0))?;
+    Ok(listener.local_addr()?.port())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -74,11 +74,21 @@ impl Preview {
     }
 }
 
+/// The key of the settings file under which its secrets stand.
+pub(crate) const SECRETS: &str = "secureJsonData";
+
 pub(crate) async fn run(arguments: PreviewArguments) -> anyhow::Result<()> {
     let settings = std::fs::read_to_string(&arguments.settings)
         .with_context(|| format!("reading {}", arguments.settings.display()))?;
-    let settings: Value = serde_json::from_str(&settings)
+    let mut settings: Value = serde_json::from_str(&settings)
         .with_context(|| format!("parsing {}", arguments.settings.display()))?;
+    let secrets = settings
+        .as_object_mut()
+        .and_then(|settings| settings.remove(SECRETS))
+        .map(serde_json::from_value)
+        .transpose()
+        .with_context(|| format!("`{SECRETS}` of {}", arguments.settings.display()))?
+        .unwrap_or_default();
     let assets = arguments.home.join("frontend/dist-preview");
     if !assets.join("preview.js").is_file() {
         bail!(
@@ -89,7 +99,10 @@ pub(crate) async fn run(arguments: PreviewArguments) -> anyhow::Result<()> {
     let preview = Arc::new(Preview {
         executable: plugin_executable(&arguments.plugin)?,
         host: RwLock::new(None),
-        source: Source::new(settings),
+        source: Source {
+            secrets,
+            ..Source::new(settings)
+        },
         dashboards: arguments.home.join("dashboards"),
         assets,
         port: arguments.port,

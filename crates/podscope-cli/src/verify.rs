@@ -12,8 +12,8 @@ use podscope_promql::Value as PromValue;
 use serde_json::{Value, json};
 
 use crate::demo::{Place, state::State};
-use crate::web::{Login, Web};
 use crate::scenario::ScenarioName;
+use crate::web::{Login, Web};
 
 /// A newest sample older than this means that nothing is being collected.
 const FRESH_MS: i64 = 15_000;

@@ -2,14 +2,16 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use clap::{Parser, ValueEnum};
-use podscope_sim::vms::{FixedWorld, SimVms, VmsOptions};
 use podscope_sim::pod::Scenario;
 use podscope_sim::pod::model::story::{Cause, PRESENT};
 use podscope_sim::pod::topology::Topology;
+use podscope_sim::pod::vms::PodStorage;
+use podscope_sim::vms::{FixedWorld, SimVms, VmsOptions, VmsWorld};
 use podscope_sim::{LightFleet, LightOptions, PodOptions, SimCluster, SimOptions, SimPod, SimTarget};
 use serde_json::json;
 
@@ -60,8 +62,8 @@ struct Args {
     /// taken there is none either.
     #[arg(long, default_value_t = podscope_sim::control::DEFAULT_PORT)]
     control_port: u16,
-    /// Port on 127.0.0.1 of a VAST management server beside the nodes: four CNodes under an even load, prefetch switched on
-    /// half an hour before the start. User `podscope`, password `read-only-1`. Without: none.
+    /// Port on 127.0.0.1 of a VAST management server beside the nodes: a scenario's storage cluster, or four CNodes under an
+    /// even load, prefetch switched on half an hour before the start. User `podscope`, password `read-only-1`. Without: none.
     #[arg(long, conflicts_with = "light", value_name = "PORT")]
     vms_port: Option<u16>,
     /// Play a scenario on a whole pod instead: `sev1`.
@@ -215,6 +217,8 @@ async fn run_scenario(args: Args) -> anyhow::Result<()> {
         ..PodOptions::new(scenario)
     };
     let pod = SimPod::start(options).await?;
+    // Kept while the nodes are.
+    let _vms = management(args.vms_port, PodStorage(Arc::clone(pod.pod()))).await?;
     tell(&args, &pod.targets())?;
     tracing::info!(
         nodes,
@@ -226,6 +230,20 @@ async fn run_scenario(args: Args) -> anyhow::Result<()> {
     told_to_end().await?;
     pod.stop().await;
     Ok(())
+}
+
+/// The storage cluster's management server, where a port is given.
+async fn management(port: Option<u16>, world: impl VmsWorld) -> anyhow::Result<Option<SimVms>> {
+    let Some(port) = port else { return Ok(None) };
+    let options = VmsOptions {
+        port,
+        ..VmsOptions::default()
+    };
+    let server = SimVms::start(world, options).await.with_context(|| {
+        format!("no management server on 127.0.0.1:{port}; choose another port with --vms-port")
+    })?;
+    tracing::info!("the VAST management server listens on {}", server.url());
+    Ok(Some(server))
 }
 
 /// Serves the control, unless the port is taken.
@@ -269,25 +287,12 @@ async fn run(args: Args) -> anyhow::Result<()> {
         ..SimOptions::default()
     })
     .await?;
-    // Kept while the nodes are.
-    let _vms = match args.vms_port {
-        None => None,
-        Some(port) => {
-            let world = FixedWorld {
-                prefetch_ms: Some(cluster.started_ms() - 1_800_000),
-                ..FixedWorld::new(cluster.started_ms()).live()
-            };
-            let options = VmsOptions {
-                port,
-                ..VmsOptions::default()
-            };
-            let server = SimVms::start(world, options).await.with_context(|| {
-                format!("no management server on 127.0.0.1:{port}; choose another port with --vms-port")
-            })?;
-            tracing::info!("the VAST management server listens on {}", server.url());
-            Some(server)
-        }
+    let world = FixedWorld {
+        prefetch_ms: Some(cluster.started_ms() - 1_800_000),
+        ..FixedWorld::new(cluster.started_ms()).live()
     };
+    // Kept while the nodes are.
+    let _vms = management(args.vms_port, world).await?;
     tell(&args, &cluster.targets())?;
     tracing::info!(
         nodes = args.nodes,

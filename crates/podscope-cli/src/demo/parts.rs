@@ -17,6 +17,7 @@ use super::state::{self, Part, State, Target};
 use super::{Play, START_LIMIT, StartArguments, provision, refuse_second};
 use crate::grafana;
 use crate::ports;
+use crate::preview::SECRETS;
 
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
@@ -125,7 +126,13 @@ async fn start(
         labels: BTreeMap::new(),
     });
     running.push(agent);
-    let (sim, targets_file) = start_sim(arguments, folder)?;
+    // The storage cluster's management server of the simulated pod.
+    let vms_port = match arguments.scenario {
+        Play::Sev1 => Some(ports::free().context("finding a free port")?),
+        Play::None => None,
+    };
+    let vms = vms_port.map(|port| format!("http://{}", SocketAddr::new(LOOPBACK, port)));
+    let (sim, targets_file) = start_sim(arguments, folder, vms_port)?;
     running.push(sim);
     wait_ready(running, 0).await?;
     state.targets.extend(wait_targets(running, &targets_file).await?);
@@ -139,7 +146,7 @@ async fn start(
                 folder,
                 &home,
                 &plugin,
-                &state.targets,
+                (&state.targets, vms.as_deref()),
                 arguments.listen,
                 arguments.port,
             )?;
@@ -159,7 +166,9 @@ async fn start(
             writeln!(out, "no Grafana: {reason}; going on with the preview page")?;
             state.no_grafana = Some(reason);
             let settings = folder.join("datasource.json");
-            provision::write_private(&settings, &provision::json_data(&state.targets).to_string())?;
+            let mut data = provision::json_data(&state.targets, vms.as_deref());
+            data[SECRETS] = provision::secure_json_data(vms.as_deref());
+            provision::write_private(&settings, &data.to_string())?;
             let mut command = Command::new(own_executable()?);
             command
                 .arg("preview")
@@ -262,7 +271,11 @@ fn nodes(arguments: &StartArguments) -> usize {
     })
 }
 
-fn start_sim(arguments: &StartArguments, folder: &Path) -> anyhow::Result<(Running, PathBuf)> {
+fn start_sim(
+    arguments: &StartArguments,
+    folder: &Path,
+    vms_port: Option<u16>,
+) -> anyhow::Result<(Running, PathBuf)> {
     let data = folder.join("sim");
     if data.exists() {
         // Simulated history is made afresh, to end now.
@@ -289,7 +302,8 @@ fn start_sim(arguments: &StartArguments, folder: &Path) -> anyhow::Result<(Runni
         .arg("--data-dir")
         .arg(&data)
         .arg("--targets")
-        .arg(&targets);
+        .arg(&targets)
+        .args(vms_port.map(|port| format!("--vms-port={port}")));
     Ok((
         spawn(folder, "sim", command, String::new(), String::new())?,
         targets,

@@ -22,9 +22,25 @@ pub(crate) struct Provisioned {
     pub(crate) credentials: PathBuf,
 }
 
-/// The datasource's settings for these targets, as provisioning and the preview page give them to the plugin.
-pub(crate) fn json_data(targets: &[Target]) -> serde_json::Value {
-    serde_json::json!({ "targets": targets, "timeoutMs": 10_000, "completeness": 0.9 })
+/// The datasource's settings for these targets and the storage cluster's management server, as provisioning and the preview
+/// page give them to the plugin.
+pub(crate) fn json_data(targets: &[Target], vms: Option<&str>) -> serde_json::Value {
+    let vast: Vec<serde_json::Value> = vms
+        .map(|url| serde_json::json!({ "url": url, "name": VAST, "auth": "basic", "user": "podscope" }))
+        .into_iter()
+        .collect();
+    serde_json::json!({ "targets": targets, "timeoutMs": 10_000, "completeness": 0.9, "vast": vast })
+}
+
+/// The name of the simulated storage cluster.
+const VAST: &str = "emea";
+
+/// The secrets that go with [`json_data`]: the simulated management server's, which stands in its help.
+pub(crate) fn secure_json_data(vms: Option<&str>) -> serde_json::Value {
+    match vms {
+        Some(_) => serde_json::json!({ format!("vastPassword_{VAST}"): "read-only-1" }),
+        None => serde_json::json!({}),
+    }
 }
 
 /// Writes a file only its owner may read.
@@ -59,7 +75,7 @@ pub(crate) fn provision(
     folder: &Path,
     home: &Path,
     plugin: &Path,
-    targets: &[Target],
+    (targets, vms): (&[Target], Option<&str>),
     listen: IpAddr,
     port: u16,
 ) -> anyhow::Result<Provisioned> {
@@ -78,12 +94,12 @@ pub(crate) fn provision(
         "apiVersion": 1,
         "datasources": [{
             "name": "Podscope", "uid": DATASOURCE_UID, "type": DATASOURCE_ID, "access": "proxy", "isDefault": true,
-            "editable": true, "jsonData": json_data(targets),
+            "editable": true, "jsonData": json_data(targets, vms), "secureJsonData": secure_json_data(vms),
         }],
     });
-    fs::write(
-        provisioning.join("datasources/podscope.yaml"),
-        serde_json::to_string_pretty(&datasource)?,
+    write_private(
+        &provisioning.join("datasources/podscope.yaml"),
+        &serde_json::to_string_pretty(&datasource)?,
     )?;
 
     let plugins = base.join("plugins");
@@ -154,11 +170,25 @@ mod tests {
             labels: Default::default(),
         }];
         let listen = IpAddr::from([127, 0, 0, 1]);
-        let first =
-            provision(folder.path(), &home, plugin.path(), &targets, listen, 3000).expect("first start");
+        let first = provision(
+            folder.path(),
+            &home,
+            plugin.path(),
+            (&targets, None),
+            listen,
+            3000,
+        )
+        .expect("first start");
         let kept = fs::read_to_string(&first.credentials).expect("written");
-        let second =
-            provision(folder.path(), &home, plugin.path(), &targets, listen, 3000).expect("second start");
+        let second = provision(
+            folder.path(),
+            &home,
+            plugin.path(),
+            (&targets, None),
+            listen,
+            3000,
+        )
+        .expect("second start");
         let login = fs::read_to_string(&first.credentials).expect("written");
         assert_eq!(login, kept, "Grafana's database has the first login");
         assert_eq!(login.trim().len(), "admin / ".len() + 15);

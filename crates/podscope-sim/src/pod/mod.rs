@@ -7,6 +7,7 @@
 //! | [`flows`] | what counters have counted at a moment |
 //! | [`node`] | what a node shows of it |
 //! | [`fabric`], [`reports`] | what switches show of it, and what is said unasked |
+//! | [`vms`] | what the storage cluster's management server shows of it |
 //! | [`timeline`] | what people write down |
 //! | [`state`] | [`Pod`]: all of it in wall-clock time |
 
@@ -18,5 +19,6 @@ pub mod reports;
 pub mod state;
 pub mod timeline;
 pub mod topology;
+pub mod vms;
 
 pub use state::{Clock, Pod, Scenario};
