@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 use crate::collectors::known_collectors;
 use crate::config::Config;
 use crate::config::check::ConfigError;
-use crate::data_dir::{NoDataDir, choose};
+use crate::data_dir::{self, NoDataDir};
 use crate::driver::Driver;
 use crate::events::Inbox;
 use crate::events::keeper::EventKeeper;
@@ -198,8 +198,7 @@ const GPU_GRACE: Duration = Duration::from_secs(1);
 const EVENTS: &str = "events";
 
 fn open_history(config: &Config) -> Result<(Arc<History>, Arc<EventStore>, PathBuf), StartError> {
-    let root = rustix::process::geteuid().is_root();
-    let dir = choose(config.data_dir.clone(), root, |name| std::env::var(name).ok())?;
+    let dir = data_dir::of_config(config)?;
     tracing::info!(path = %dir.path.display(), "history {}", dir.why);
     let options = Options {
         max_age: config.history.max_age.0,

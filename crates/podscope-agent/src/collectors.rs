@@ -9,11 +9,17 @@ use podscope_collect::containers::{
 };
 use podscope_collect::gpu::{Aliases, ExeLauncher, GpuCollector, GpuConfig, GpuProcesses, RowOptions};
 use podscope_collect::kernel::{DevKmsg, KernelLog, KernelLogParts, NAME as KERNEL_LOG, Nobody, WhoIs};
-use podscope_collect::{Collector, HostFs, RealFs, host_collectors, host_descriptors};
+use podscope_collect::nccl::ras::RasPort;
+use podscope_collect::storage::latency::TracedIo;
+use podscope_collect::{
+    Collector, DomainSources, HostFs, RealFs, domain_collectors, domain_descriptors, host_collectors,
+    host_descriptors,
+};
 use podscope_model::event::EventSink;
 
 use crate::agent::{Agent, GPU, StartError};
 use crate::config::Config;
+use crate::data_dir;
 use crate::identity::Identity;
 use crate::self_metrics::SELF;
 
@@ -30,6 +36,16 @@ impl Agent {
     ) -> Result<Vec<Box<dyn Collector>>, StartError> {
         let fs: Arc<dyn HostFs> = Arc::new(RealFs::new("/proc", "/sys", "/"));
         let mut collectors = host_collectors(Arc::clone(&fs), &config.host());
+        let mut sources = DomainSources {
+            ras: Box::new(RasPort(config.nccl.ras_address)),
+            ..DomainSources::default()
+        };
+        if let Some(trace) = config.trace() {
+            sources.io = Box::new(TracedIo::new(Arc::clone(&fs), trace));
+        }
+        let positions = data_dir::of_config(config).map(|dir| dir.path.join("nccl-positions.json"));
+        let domains = config.domains(positions.ok());
+        collectors.extend(domain_collectors(&fs, &domains, sources, events));
         let options = RowOptions {
             aliases: Aliases::new(config.gpu.aliases.iter().cloned()),
             expected: config
@@ -88,6 +104,7 @@ impl Agent {
 pub fn known_collectors() -> Vec<&'static str> {
     host_descriptors()
         .into_iter()
+        .chain(domain_descriptors())
         .chain(descriptors())
         .map(|descriptor| descriptor.name)
         .chain([GPU, KERNEL_LOG, SELF])

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::config::Config;
+
 /// A folder, and why it is that one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct DataDir {
@@ -53,6 +55,15 @@ pub(crate) fn choose(
         path: home.join(".local/state/podscope"),
         why: "in the home folder, since this is not root",
     })
+}
+
+/// The folder of this process.
+///
+/// # Errors
+/// [`NoDataDir`].
+pub(crate) fn of_config(config: &Config) -> Result<DataDir, NoDataDir> {
+    let root = rustix::process::geteuid().is_root();
+    choose(config.data_dir.clone(), root, |name| std::env::var(name).ok())
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use podscope_model::batch::Column;
+use podscope_model::batch::{Column, Metric};
 use podscope_model::catalog::Kind;
 use podscope_model::labels::{Labels, NAME};
 
@@ -56,7 +56,7 @@ pub struct Exposition {
 
 impl Exposition {
     pub fn add(&mut self, column: &Column, value: f64) {
-        let name = column.metric.name();
+        let name = family(&column.metric);
         match self.families.get_mut(name) {
             Some(family) => family.push((column.clone(), value)),
             None => {
@@ -94,6 +94,17 @@ impl Exposition {
     }
 }
 
+/// The family of a metric: buckets, sum and count of a histogram are one.
+fn family(metric: &Metric) -> &str {
+    let name = metric.name();
+    let part = matches!(metric.kind(), Kind::Histogram | Kind::Summary).then(|| {
+        ["_bucket", "_sum", "_count"]
+            .iter()
+            .find_map(|part| name.strip_suffix(part))
+    });
+    part.flatten().unwrap_or(name)
+}
+
 fn text_head(out: &mut String, name: &str, kind: Kind, help: &str) -> std::fmt::Result {
     if !help.is_empty() {
         write!(out, "# HELP {name} ")?;
@@ -105,7 +116,7 @@ fn text_head(out: &mut String, name: &str, kind: Kind, help: &str) -> std::fmt::
 
 /// In OpenMetrics a counter's samples end in `_total` and its family does not. A counter that the field named otherwise
 /// (`DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION`) is `unknown` there: its name matters more than its type.
-fn open_head(out: &mut String, name: &str, metric: &podscope_model::batch::Metric) -> std::fmt::Result {
+fn open_head(out: &mut String, name: &str, metric: &Metric) -> std::fmt::Result {
     let (family, kind) = match (metric.kind(), name.strip_suffix("_total")) {
         (Kind::Counter, Some(family)) => (family, "counter"),
         (Kind::Counter, None) | (Kind::Unknown, _) => (name, "unknown"),
@@ -258,5 +269,36 @@ mod tests {
         ] {
             assert_eq!(Format::of_accept(plain), Format::Text, "{plain:?}");
         }
+    }
+
+    #[test]
+    fn the_parts_of_a_histogram_are_one_family() {
+        let mut row = Row::new();
+        row.begin();
+        for (part, le, value) in [
+            ("_bucket", "0.5", 1.0),
+            ("_bucket", "+Inf", 2.0),
+            ("_sum", "", 3.0),
+            ("_count", "", 2.0),
+        ] {
+            let metric = metric(&format!("x_seconds{part}"), Kind::Histogram, Unit::None);
+            row.set_foreign(&metric, &[("le", le)], value);
+        }
+        let mut exposition = Exposition::default();
+        for (column, value) in row.samples() {
+            exposition.add(column, value);
+        }
+        let text = exposition.render(Format::Text);
+        let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with("# HELP")).collect();
+        assert_eq!(
+            lines,
+            [
+                "# TYPE x_seconds histogram",
+                "x_seconds_bucket{le=\"0.5\"} 1",
+                "x_seconds_bucket{le=\"+Inf\"} 2",
+                "x_seconds_sum 3",
+                "x_seconds_count 2"
+            ]
+        );
     }
 }

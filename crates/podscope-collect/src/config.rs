@@ -21,7 +21,7 @@ impl Pattern {
     }
 
     /// The pattern of a constant of this crate.
-    fn constant(text: &'static str) -> Self {
+    pub(crate) fn constant(text: &'static str) -> Self {
         // An invalid constant would match nothing, and fails the test of the defaults.
         Self::new(text).unwrap_or_else(|_| Self(regex::Regex::new("").expect("the empty pattern is valid")))
     }
@@ -31,8 +31,23 @@ impl Pattern {
         !self.0.as_str().is_empty() && self.0.is_match(name)
     }
 
+    /// What a named group of the pattern matches, where the pattern is not empty and has the group.
+    pub(crate) fn group<'t>(&self, text: &'t str, group: &str) -> Option<&'t str> {
+        self.0
+            .captures(text)
+            .and_then(|found| found.name(group))
+            .map(|found| found.as_str())
+    }
+
     pub fn as_str(&self) -> &str {
         self.0.as_str()
+    }
+}
+
+/// Empty: excludes nothing.
+impl Default for Pattern {
+    fn default() -> Self {
+        Self::constant("")
     }
 }
 

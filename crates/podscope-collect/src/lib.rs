@@ -1,4 +1,4 @@
-//! Readers and collectors of one node: host, GPU, the kernel's log, containers.
+//! Readers and collectors of one node: host, GPU, the kernel's log, containers, fabric, storage, NCCL.
 //!
 //! | module | what it holds |
 //! | --- | --- |
@@ -9,6 +9,10 @@
 //! | [`gpu`] | NVML, real and simulated, in a child process or in this one |
 //! | [`kernel`] | the kernel's log: XID errors and what else harms a node |
 //! | [`containers`] | containers, the processes on GPUs, and the people they belong to |
+//! | [`rdma`] | counters of RDMA devices |
+//! | [`ethtool`] | driver statistics of network devices, pauses, links |
+//! | [`storage`] | NVMe paths, NFS mounts, latency of single requests |
+//! | [`nccl`] | logs, collectives and RAS of NCCL |
 //! | [`contract`] | the checks every collector has to pass, for tests |
 
 pub mod collector;
@@ -16,15 +20,22 @@ pub mod config;
 pub mod containers;
 pub mod contract;
 pub mod error;
+pub mod ethtool;
 pub mod fs;
 pub mod gpu;
+mod histogram;
 mod host;
 pub mod kernel;
+pub mod nccl;
+pub mod rdma;
 pub mod registry;
+pub mod storage;
 mod text;
 
 pub use collector::{Collector, Descriptor, Support};
 pub use config::{ConfigError, HostConfig, Pattern};
 pub use error::CollectError;
-pub use fs::{HostFs, MemFs, Mount, RealFs, Uname, VfsStat};
-pub use registry::{host_collectors, host_descriptors};
+pub use fs::{FilePart, HostFs, MemFs, Mount, RealFs, Uname, VfsStat};
+pub use registry::{
+    DomainConfig, DomainSources, domain_collectors, domain_descriptors, host_collectors, host_descriptors,
+};

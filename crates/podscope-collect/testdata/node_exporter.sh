@@ -5,12 +5,16 @@ set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 for machine in "$here"/*/; do
     machine=${machine%/}
+    # It does not start without a process of its own below procfs.
+    mountstats=
+    [ ! -e "$machine/proc/self" ] || mountstats=--collector.mountstats
     "$1" --web.listen-address=127.0.0.1:19100 --web.disable-exporter-metrics --log.level=error \
         --path.procfs="$machine/proc" --path.sysfs="$machine/sys" --path.rootfs="$machine" \
         --path.udev.data="$machine/run/udev/data" --collector.disable-defaults \
         --collector.conntrack --collector.cpu --collector.diskstats --collector.entropy --collector.filefd \
-        --collector.filesystem --collector.hwmon --collector.loadavg --collector.meminfo --collector.netclass \
-        --collector.netdev --no-collector.netdev.netlink --collector.nvme --collector.os --collector.pressure \
+        --collector.filesystem --collector.hwmon --collector.infiniband --collector.loadavg --collector.meminfo \
+        $mountstats --collector.netclass --collector.nvmesubsystem --collector.netdev \
+        --no-collector.netdev.netlink --collector.nvme --collector.os --collector.pressure \
         --collector.sockstat --collector.stat --collector.time --collector.vmstat &
     exporter=$!
     until curl -sf http://127.0.0.1:19100/metrics -o "$machine/node_exporter.metrics"; do

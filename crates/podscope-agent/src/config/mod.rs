@@ -4,6 +4,7 @@
 //! doc comments and defaults ([`reference`]), and [`check`] finds mistakes before they can do harm.
 
 pub mod check;
+mod domains;
 pub mod reference;
 mod remote_write;
 mod rules;
@@ -18,6 +19,7 @@ use std::path::PathBuf;
 use podscope_collect::containers::ContainerConfig;
 use podscope_collect::{HostConfig, Pattern};
 
+pub use domains::{FabricConfig, NcclConfig, StorageConfig};
 pub use remote_write::RemoteWriteConfig;
 pub use section::{Key, Section};
 pub use values::{BadValue, ByteSize, Period};
@@ -58,6 +60,12 @@ section! {
         gpu: GpuConfig;
         /// See [`ContainersConfig`].
         containers: ContainersConfig;
+        /// See [`FabricConfig`].
+        fabric: FabricConfig;
+        /// See [`StorageConfig`].
+        storage: StorageConfig;
+        /// See [`NcclConfig`].
+        nccl: NcclConfig;
         /// See [`TlsConfig`].
         tls: TlsConfig;
         /// See [`LimitsConfig`].
@@ -287,12 +295,15 @@ section! {
 }
 
 /// The root, then each table of the file.
-pub const SECTIONS: [Section; 11] = [
+pub const SECTIONS: [Section; 14] = [
     Config::SECTION,
     HistoryConfig::SECTION,
     CollectorsConfig::SECTION,
     GpuConfig::SECTION,
     ContainersConfig::SECTION,
+    FabricConfig::SECTION,
+    StorageConfig::SECTION,
+    NcclConfig::SECTION,
     TlsConfig::SECTION,
     LimitsConfig::SECTION,
     EventsConfig::SECTION,

@@ -14,7 +14,7 @@ pub(super) struct Fault {
 }
 
 impl Fault {
-    fn new(key: &[&str], message: impl Into<String>, remedy: impl Into<String>) -> Self {
+    pub(super) fn new(key: &[&str], message: impl Into<String>, remedy: impl Into<String>) -> Self {
         let key = key.iter().map(|part| (*part).to_owned()).collect();
         Self {
             key,
@@ -34,6 +34,7 @@ impl Config {
         self.faulty_collectors(collectors)?;
         self.faulty_security()?;
         self.faulty_fanout()?;
+        self.faulty_domains()?;
         self.faulty_numbers()
     }
 

@@ -212,7 +212,8 @@ fn catalog_as_text(wanted: impl Fn(Job) -> bool) -> String {
     let mut exposition = Exposition::default();
     let mut row = Row::new();
     for def in catalog::all().filter(|def| wanted(def.job)) {
-        let labels: Vec<(&str, &str)> = def.labels.iter().map(|label| (*label, "x")).collect();
+        let value = |label: &str| if label == "le" { "+Inf" } else { "x" };
+        let labels: Vec<(&str, &str)> = def.labels.iter().map(|label| (*label, value(label))).collect();
         row.set(def, &labels, 1.0);
     }
     row.samples()

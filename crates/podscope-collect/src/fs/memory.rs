@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use super::{HostFs, Uname, VfsStat};
+use super::{FilePart, HostFs, Uname, VfsStat};
 
 /// Symbolic links followed in one path at most, as in the kernel.
 const MOST_LINKS: usize = 40;
@@ -32,6 +32,9 @@ pub enum Mount {
 #[derive(Debug, Default)]
 struct State {
     nodes: BTreeMap<String, Node>,
+    /// Which file lies under a name, for those that were read in parts.
+    files: BTreeMap<String, u64>,
+    next_file: u64,
     mounts: BTreeMap<String, Mount>,
     uname: Uname,
     now: Duration,
@@ -100,6 +103,29 @@ impl MemFs {
         }
     }
 
+    /// Adds to the end of a file, which is made if it is not there: a log.
+    pub fn append(&self, path: &str, content: &[u8]) {
+        let mut state = self.lock();
+        match state.nodes.get_mut(path) {
+            Some(Node::File(old)) => old.extend_from_slice(content),
+            _ => {
+                state.nodes.insert(path.to_owned(), Node::File(content.to_vec()));
+            }
+        }
+    }
+
+    /// Gives a file another name, as whoever rotates logs does. Nothing happens where there is none.
+    pub fn rename(&self, from: &str, to: &str) {
+        let mut state = self.lock();
+        state.file(from);
+        if let Some(node) = state.nodes.remove(from) {
+            state.nodes.insert(to.to_owned(), node);
+            if let Some(file) = state.files.remove(from) {
+                state.files.insert(to.to_owned(), file);
+            }
+        }
+    }
+
     /// Creates or replaces a symbolic link; a relative target starts at the link's folder.
     pub fn link(&self, path: &str, target: &str) {
         self.lock()
@@ -117,9 +143,10 @@ impl MemFs {
     /// Removes a file, or a folder with all it holds.
     pub fn remove(&self, path: &str) {
         let inside = format!("{path}/");
-        self.lock()
-            .nodes
-            .retain(|name, _| name != path && !name.starts_with(&inside));
+        let mut state = self.lock();
+        let gone = |name: &String| name == path || name.starts_with(&inside);
+        state.nodes.retain(|name, _| !gone(name));
+        state.files.retain(|name, _| !gone(name));
     }
 
     /// Every file, for tests that go through all of them.
@@ -162,6 +189,16 @@ fn not_found() -> io::Error {
 }
 
 impl State {
+    /// Which file lies under a path.
+    fn file(&mut self, path: &str) -> u64 {
+        if let Some(file) = self.files.get(path) {
+            return *file;
+        }
+        self.next_file += 1;
+        self.files.insert(path.to_owned(), self.next_file);
+        self.next_file
+    }
+
     /// Follows links in every component; answers the normalised path, whether or not something is there.
     fn resolve(&self, path: &str) -> io::Result<String> {
         let mut pending: Vec<String> = path.split('/').rev().map(str::to_owned).collect();
@@ -219,6 +256,24 @@ impl HostFs for MemFs {
             Node::Link(_) => return Err(not_found()),
         }
         Ok(())
+    }
+
+    fn read_part(&self, path: &str, offset: u64, most: usize, buffer: &mut Vec<u8>) -> io::Result<FilePart> {
+        buffer.clear();
+        let mut state = self.lock();
+        let content = match state.node(path)? {
+            Node::File(content) => content,
+            Node::Link(_) => return Err(not_found()),
+            Node::Unreadable(code) => return Err(io::Error::from_raw_os_error(*code)),
+        };
+        let from = usize::try_from(offset).unwrap_or(usize::MAX).min(content.len());
+        let until = content.len().min(from.saturating_add(most));
+        buffer.extend_from_slice(&content[from..until]);
+        let length = content.len() as u64;
+        Ok(FilePart {
+            file: state.file(path),
+            length,
+        })
     }
 
     fn list(&self, path: &str) -> io::Result<Vec<String>> {

@@ -38,6 +38,15 @@ pub struct Uname {
     pub domainname: String,
 }
 
+/// What was found where a part of a file was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FilePart {
+    /// Which file it is: a file that was renamed keeps it, a new one under the same name has another.
+    pub file: u64,
+    /// Bytes of the whole file.
+    pub length: u64,
+}
+
 /// One machine.
 pub trait HostFs: Send + Sync + Debug {
     /// Reads the whole file into `buffer`, whose former content is lost and whose memory is kept.
@@ -50,6 +59,17 @@ pub trait HostFs: Send + Sync + Debug {
 
     /// Closes the files below a folder that were kept open: what they belonged to is gone.
     fn close_below(&self, _folder: &str) {}
+
+    /// Reads at most so many bytes of a regular file from a place on into `buffer`, whose former content is lost: log files
+    /// that grow. Behind the end there is nothing, which is no error.
+    fn read_part(&self, path: &str, offset: u64, most: usize, buffer: &mut Vec<u8>) -> io::Result<FilePart> {
+        self.read(path, buffer)?;
+        let length = buffer.len() as u64;
+        let from = usize::try_from(offset).unwrap_or(usize::MAX).min(buffer.len());
+        buffer.drain(..from);
+        buffer.truncate(most);
+        Ok(FilePart { file: 0, length })
+    }
 
     /// The names in a folder, sorted.
     fn list(&self, path: &str) -> io::Result<Vec<String>>;

@@ -60,13 +60,13 @@ pub(crate) const ALL: &[Make] = &[
 
 /// The machine, and the memory that files are read into.
 #[derive(Debug)]
-struct Reader {
-    fs: Arc<dyn HostFs>,
+pub(crate) struct Reader {
+    pub(crate) fs: Arc<dyn HostFs>,
     buffer: Vec<u8>,
 }
 
 impl Reader {
-    fn new(fs: Arc<dyn HostFs>) -> Self {
+    pub(crate) fn new(fs: Arc<dyn HostFs>) -> Self {
         Self {
             fs,
             buffer: Vec::new(),
@@ -74,7 +74,7 @@ impl Reader {
     }
 
     /// The text of a file that is read at every collection.
-    fn hot<'a>(&'a mut self, path: &'a str) -> Result<Text<'a>, CollectError> {
+    pub(crate) fn hot<'a>(&'a mut self, path: &'a str) -> Result<Text<'a>, CollectError> {
         self.fs
             .read_hot(path, &mut self.buffer)
             .map_err(|source| CollectError::read(path, source))?;
@@ -85,7 +85,7 @@ impl Reader {
     }
 
     /// The text of a file that is read now and then.
-    fn cold<'a>(&'a mut self, path: &'a str) -> Result<Text<'a>, CollectError> {
+    pub(crate) fn cold<'a>(&'a mut self, path: &'a str) -> Result<Text<'a>, CollectError> {
         self.fs
             .read(path, &mut self.buffer)
             .map_err(|source| CollectError::read(path, source))?;
@@ -99,13 +99,13 @@ impl Reader {
     ///
     /// Many attributes answer an error when they do not apply (the speed of an interface that is down): such a value is
     /// absent, and no problem.
-    fn value(&mut self, path: &str) -> Option<&str> {
+    pub(crate) fn value(&mut self, path: &str) -> Option<&str> {
         self.fs.read(path, &mut self.buffer).ok()?;
         self.trimmed()
     }
 
     /// As [`Reader::value`], for a file that is read every second.
-    fn hot_value(&mut self, path: &str) -> Option<&str> {
+    pub(crate) fn hot_value(&mut self, path: &str) -> Option<&str> {
         self.fs.read_hot(path, &mut self.buffer).ok()?;
         self.trimmed()
     }

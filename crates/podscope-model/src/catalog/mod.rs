@@ -8,12 +8,16 @@ pub mod alias;
 pub mod changes;
 pub mod container;
 pub mod ds01;
+pub mod ethtool;
 pub mod gpu;
 pub mod host;
 pub mod kernel;
+pub mod nccl;
 pub mod process;
+pub mod rdma;
 pub mod slo;
 pub mod slurm;
+pub mod storage;
 pub mod switch;
 pub mod vast;
 
@@ -146,6 +150,8 @@ pub enum Job {
     Slo,
     /// Ethernet switches.
     Switch,
+    /// NCCL: logs, collectives, RAS.
+    Nccl,
     /// The agent's own.
     Podscope,
     /// A VAST cluster's, under the names of VAST's exporter.
@@ -153,7 +159,7 @@ pub enum Job {
 }
 
 impl Job {
-    pub const ALL: [Job; 10] = [
+    pub const ALL: [Job; 11] = [
         Job::Node,
         Job::Dcgm,
         Job::Containers,
@@ -162,6 +168,7 @@ impl Job {
         Job::Slurm,
         Job::Slo,
         Job::Switch,
+        Job::Nccl,
         Job::Podscope,
         Job::Vast,
     ];
@@ -176,6 +183,7 @@ impl Job {
             Self::Slurm => "slurm",
             Self::Slo => "slo",
             Self::Switch => "switch",
+            Self::Nccl => "nccl",
             Self::Podscope => "podscope",
             Self::Vast => "vast",
         }
@@ -244,6 +252,14 @@ pub fn all() -> impl Iterator<Item = &'static MetricDef> {
         slurm::ALL,
         slo::ALL,
         switch::ALL,
+        rdma::ALL,
+        ethtool::ALL,
+        storage::nvme::ALL,
+        storage::nfs::ALL,
+        storage::latency::ALL,
+        nccl::logs::ALL,
+        nccl::inspector::ALL,
+        nccl::ras::ALL,
         agent::ALL,
         changes::ALL,
         vast::ALL,

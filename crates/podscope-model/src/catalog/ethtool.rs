@@ -1,0 +1,182 @@
+//! Driver statistics of network devices (`ethtool -S`), under node_exporter's names, and what is made of them: one series per
+//! priority and direction, the octets of the physical port, how busy a link is and where it leads.
+
+use super::{Job, metrics};
+
+/// Where a link leads; labels that nobody knows are left out.
+const LINK: &[&str] = &["device", "fabric", "rail", "leaf", "leaf_port"];
+/// The same per direction.
+const LINK_DIRECTION: &[&str] = &["device", "direction", "fabric", "rail", "leaf", "leaf_port"];
+/// The same per priority and direction.
+const LINK_PRIORITY: &[&str] = &[
+    "device",
+    "direction",
+    "priority",
+    "fabric",
+    "rail",
+    "leaf",
+    "leaf_port",
+];
+
+metrics! { Job::Node;
+    ETHTOOL_INFO = Gauge, Bool, "node_ethtool_info", ["bus_info", "device", "driver", "expansion_rom_version", "firmware_version", "version"], "A metric with a constant '1' value labeled by bus_info, device, driver, expansion_rom_version, firmware_version, version.", "SIOCETHTOOL, ETHTOOL_GDRVINFO";
+    ETHTOOL_RECEIVED_BYTES_TOTAL = Counter, Bytes, "node_ethtool_received_bytes_total", ["device"], "Network interface bytes received.", "ETHTOOL_GSTATS: rx_bytes";
+    ETHTOOL_RECEIVED_PACKETS_TOTAL = Counter, None, "node_ethtool_received_packets_total", ["device"], "Network interface packets received.", "ETHTOOL_GSTATS: rx_packets";
+    ETHTOOL_RECEIVED_DROPPED_TOTAL = Counter, None, "node_ethtool_received_dropped_total", ["device"], "Number of received frames dropped.", "ETHTOOL_GSTATS: rx_dropped";
+    ETHTOOL_RECEIVED_ERRORS_TOTAL = Counter, None, "node_ethtool_received_errors_total", ["device"], "Number of received frames with errors.", "ETHTOOL_GSTATS: rx_errors";
+    ETHTOOL_TRANSMITTED_BYTES_TOTAL = Counter, Bytes, "node_ethtool_transmitted_bytes_total", ["device"], "Network interface bytes sent.", "ETHTOOL_GSTATS: tx_bytes";
+    ETHTOOL_TRANSMITTED_PACKETS_TOTAL = Counter, None, "node_ethtool_transmitted_packets_total", ["device"], "Network interface packets sent.", "ETHTOOL_GSTATS: tx_packets";
+    ETHTOOL_TRANSMITTED_ERRORS_TOTAL = Counter, None, "node_ethtool_transmitted_errors_total", ["device"], "Number of sent frames with errors.", "ETHTOOL_GSTATS: tx_errors";
+    ETHTOOL_RECEIVED_BYTES_PHY = Counter, Bytes, "node_ethtool_received_bytes_phy", ["device"], "Network interface rx_bytes_phy.", "ETHTOOL_GSTATS: rx_bytes_phy";
+    ETHTOOL_RECEIVED_PACKETS_PHY = Counter, None, "node_ethtool_received_packets_phy", ["device"], "Network interface rx_packets_phy.", "ETHTOOL_GSTATS: rx_packets_phy";
+    ETHTOOL_RECEIVED_DISCARDS_PHY = Counter, None, "node_ethtool_received_discards_phy", ["device"], "Network interface rx_discards_phy.", "ETHTOOL_GSTATS: rx_discards_phy";
+    ETHTOOL_RECEIVED_ERRORS_PHY = Counter, None, "node_ethtool_received_errors_phy", ["device"], "Network interface rx_errors_phy.", "ETHTOOL_GSTATS: rx_errors_phy";
+    ETHTOOL_RECEIVED_GLOBAL_PAUSE = Counter, None, "node_ethtool_received_global_pause", ["device"], "Network interface rx_global_pause.", "ETHTOOL_GSTATS: rx_global_pause";
+    ETHTOOL_RECEIVED_GLOBAL_PAUSE_DURATION = Counter, Microseconds, "node_ethtool_received_global_pause_duration", ["device"], "Network interface rx_global_pause_duration.", "ETHTOOL_GSTATS: rx_global_pause_duration";
+    ETHTOOL_RECEIVED_PCI_SIGNAL_INTEGRITY = Counter, None, "node_ethtool_received_pci_signal_integrity", ["device"], "Network interface rx_pci_signal_integrity.", "ETHTOOL_GSTATS: rx_pci_signal_integrity";
+    ETHTOOL_TRANSMITTED_BYTES_PHY = Counter, Bytes, "node_ethtool_transmitted_bytes_phy", ["device"], "Network interface tx_bytes_phy.", "ETHTOOL_GSTATS: tx_bytes_phy";
+    ETHTOOL_TRANSMITTED_PACKETS_PHY = Counter, None, "node_ethtool_transmitted_packets_phy", ["device"], "Network interface tx_packets_phy.", "ETHTOOL_GSTATS: tx_packets_phy";
+    ETHTOOL_TRANSMITTED_DISCARDS_PHY = Counter, None, "node_ethtool_transmitted_discards_phy", ["device"], "Network interface tx_discards_phy.", "ETHTOOL_GSTATS: tx_discards_phy";
+    ETHTOOL_TRANSMITTED_ERRORS_PHY = Counter, None, "node_ethtool_transmitted_errors_phy", ["device"], "Network interface tx_errors_phy.", "ETHTOOL_GSTATS: tx_errors_phy";
+    ETHTOOL_TRANSMITTED_GLOBAL_PAUSE = Counter, None, "node_ethtool_transmitted_global_pause", ["device"], "Network interface tx_global_pause.", "ETHTOOL_GSTATS: tx_global_pause";
+    ETHTOOL_TRANSMITTED_GLOBAL_PAUSE_DURATION = Counter, Microseconds, "node_ethtool_transmitted_global_pause_duration", ["device"], "Network interface tx_global_pause_duration.", "ETHTOOL_GSTATS: tx_global_pause_duration";
+    ETHTOOL_TRANSMITTED_PCI_SIGNAL_INTEGRITY = Counter, None, "node_ethtool_transmitted_pci_signal_integrity", ["device"], "Network interface tx_pci_signal_integrity.", "ETHTOOL_GSTATS: tx_pci_signal_integrity";
+    ETHTOOL_RECEIVED_GLOBAL_PAUSE_TRANSITION = Counter, None, "node_ethtool_received_global_pause_transition", ["device"], "Network interface rx_global_pause_transition.", "ETHTOOL_GSTATS: rx_global_pause_transition";
+    ETHTOOL_TRANSMITTED_PAUSE_STORM_WARNING_EVENTS = Counter, None, "node_ethtool_transmitted_pause_storm_warning_events", ["device"], "Network interface tx_pause_storm_warning_events.", "ETHTOOL_GSTATS: tx_pause_storm_warning_events";
+    ETHTOOL_TRANSMITTED_PAUSE_STORM_ERROR_EVENTS = Counter, None, "node_ethtool_transmitted_pause_storm_error_events", ["device"], "Network interface tx_pause_storm_error_events.", "ETHTOOL_GSTATS: tx_pause_storm_error_events";
+    ETHTOOL_RECEIVED_CRC_ERRORS_PHY = Counter, None, "node_ethtool_received_crc_errors_phy", ["device"], "Network interface rx_crc_errors_phy.", "ETHTOOL_GSTATS: rx_crc_errors_phy";
+    ETHTOOL_RECEIVED_SYMBOL_ERR_PHY = Counter, None, "node_ethtool_received_symbol_err_phy", ["device"], "Network interface rx_symbol_err_phy.", "ETHTOOL_GSTATS: rx_symbol_err_phy";
+    ETHTOOL_RECEIVED_PCS_SYMBOL_ERR_PHY = Counter, None, "node_ethtool_received_pcs_symbol_err_phy", ["device"], "Network interface rx_pcs_symbol_err_phy.", "ETHTOOL_GSTATS: rx_pcs_symbol_err_phy";
+    ETHTOOL_RECEIVED_CORRECTED_BITS_PHY = Counter, None, "node_ethtool_received_corrected_bits_phy", ["device"], "Network interface rx_corrected_bits_phy.", "ETHTOOL_GSTATS: rx_corrected_bits_phy";
+    ETHTOOL_LINK_DOWN_EVENTS_PHY = Counter, None, "node_ethtool_link_down_events_phy", ["device"], "Network interface link_down_events_phy.", "ETHTOOL_GSTATS: link_down_events_phy";
+    ETHTOOL_MODULE_HIGH_TEMP = Counter, None, "node_ethtool_module_high_temp", ["device"], "Network interface module_high_temp.", "ETHTOOL_GSTATS: module_high_temp";
+    ETHTOOL_MODULE_BUS_STUCK = Counter, None, "node_ethtool_module_bus_stuck", ["device"], "Network interface module_bus_stuck.", "ETHTOOL_GSTATS: module_bus_stuck";
+    ETHTOOL_MODULE_BAD_SHORTED = Counter, None, "node_ethtool_module_bad_shorted", ["device"], "Network interface module_bad_shorted.", "ETHTOOL_GSTATS: module_bad_shorted";
+    ETHTOOL_MODULE_UNPLUG = Counter, None, "node_ethtool_module_unplug", ["device"], "Network interface module_unplug.", "ETHTOOL_GSTATS: module_unplug";
+    ETHTOOL_OUTBOUND_PCI_STALLED_RD = Gauge, Percent, "node_ethtool_outbound_pci_stalled_rd", ["device"], "Network interface outbound_pci_stalled_rd.", "ETHTOOL_GSTATS: outbound_pci_stalled_rd";
+    ETHTOOL_OUTBOUND_PCI_STALLED_WR = Gauge, Percent, "node_ethtool_outbound_pci_stalled_wr", ["device"], "Network interface outbound_pci_stalled_wr.", "ETHTOOL_GSTATS: outbound_pci_stalled_wr";
+    ETHTOOL_OUTBOUND_PCI_STALLED_RD_EVENTS = Counter, None, "node_ethtool_outbound_pci_stalled_rd_events", ["device"], "Network interface outbound_pci_stalled_rd_events.", "ETHTOOL_GSTATS: outbound_pci_stalled_rd_events";
+    ETHTOOL_OUTBOUND_PCI_STALLED_WR_EVENTS = Counter, None, "node_ethtool_outbound_pci_stalled_wr_events", ["device"], "Network interface outbound_pci_stalled_wr_events.", "ETHTOOL_GSTATS: outbound_pci_stalled_wr_events";
+    ETHTOOL_OUTBOUND_PCI_BUFFER_OVERFLOW = Counter, None, "node_ethtool_outbound_pci_buffer_overflow", ["device"], "Network interface outbound_pci_buffer_overflow.", "ETHTOOL_GSTATS: outbound_pci_buffer_overflow";
+    ETHTOOL_RECEIVED_OUT_OF_BUFFER = Counter, None, "node_ethtool_received_out_of_buffer", ["device"], "Network interface rx_out_of_buffer.", "ETHTOOL_GSTATS: rx_out_of_buffer";
+    ETHTOOL_DEV_OUT_OF_BUFFER = Counter, None, "node_ethtool_dev_out_of_buffer", ["device"], "Network interface dev_out_of_buffer.", "ETHTOOL_GSTATS: dev_out_of_buffer";
+    ETHTOOL_RECEIVED_BUFFER_PASSED_THRES_PHY = Counter, None, "node_ethtool_received_buffer_passed_thres_phy", ["device"], "Network interface rx_buffer_passed_thres_phy.", "ETHTOOL_GSTATS: rx_buffer_passed_thres_phy";
+    ETHTOOL_RECEIVED_ERR_LANE_0_PHY = Counter, None, "node_ethtool_received_err_lane_0_phy", ["device"], "Network interface rx_err_lane_0_phy.", "ETHTOOL_GSTATS: rx_err_lane_0_phy";
+    ETHTOOL_RECEIVED_ERR_LANE_1_PHY = Counter, None, "node_ethtool_received_err_lane_1_phy", ["device"], "Network interface rx_err_lane_1_phy.", "ETHTOOL_GSTATS: rx_err_lane_1_phy";
+    ETHTOOL_RECEIVED_ERR_LANE_2_PHY = Counter, None, "node_ethtool_received_err_lane_2_phy", ["device"], "Network interface rx_err_lane_2_phy.", "ETHTOOL_GSTATS: rx_err_lane_2_phy";
+    ETHTOOL_RECEIVED_ERR_LANE_3_PHY = Counter, None, "node_ethtool_received_err_lane_3_phy", ["device"], "Network interface rx_err_lane_3_phy.", "ETHTOOL_GSTATS: rx_err_lane_3_phy";
+    ETHTOOL_RECEIVED_ERR_LANE_4_PHY = Counter, None, "node_ethtool_received_err_lane_4_phy", ["device"], "Network interface rx_err_lane_4_phy.", "ETHTOOL_GSTATS: rx_err_lane_4_phy";
+    ETHTOOL_RECEIVED_ERR_LANE_5_PHY = Counter, None, "node_ethtool_received_err_lane_5_phy", ["device"], "Network interface rx_err_lane_5_phy.", "ETHTOOL_GSTATS: rx_err_lane_5_phy";
+    ETHTOOL_RECEIVED_ERR_LANE_6_PHY = Counter, None, "node_ethtool_received_err_lane_6_phy", ["device"], "Network interface rx_err_lane_6_phy.", "ETHTOOL_GSTATS: rx_err_lane_6_phy";
+    ETHTOOL_RECEIVED_ERR_LANE_7_PHY = Counter, None, "node_ethtool_received_err_lane_7_phy", ["device"], "Network interface rx_err_lane_7_phy.", "ETHTOOL_GSTATS: rx_err_lane_7_phy";
+    ETHTOOL_RECEIVED_PRIO0_BYTES = Counter, Bytes, "node_ethtool_received_prio0_bytes", ["device"], "Network interface rx_prio0_bytes.", "ETHTOOL_GSTATS: rx_prio0_bytes";
+    ETHTOOL_RECEIVED_PRIO0_PACKETS = Counter, None, "node_ethtool_received_prio0_packets", ["device"], "Network interface rx_prio0_packets.", "ETHTOOL_GSTATS: rx_prio0_packets";
+    ETHTOOL_TRANSMITTED_PRIO0_BYTES = Counter, Bytes, "node_ethtool_transmitted_prio0_bytes", ["device"], "Network interface tx_prio0_bytes.", "ETHTOOL_GSTATS: tx_prio0_bytes";
+    ETHTOOL_TRANSMITTED_PRIO0_PACKETS = Counter, None, "node_ethtool_transmitted_prio0_packets", ["device"], "Network interface tx_prio0_packets.", "ETHTOOL_GSTATS: tx_prio0_packets";
+    ETHTOOL_RECEIVED_PRIO0_PAUSE = Counter, None, "node_ethtool_received_prio0_pause", ["device"], "Network interface rx_prio0_pause.", "ETHTOOL_GSTATS: rx_prio0_pause";
+    ETHTOOL_RECEIVED_PRIO0_PAUSE_DURATION = Counter, Microseconds, "node_ethtool_received_prio0_pause_duration", ["device"], "Network interface rx_prio0_pause_duration.", "ETHTOOL_GSTATS: rx_prio0_pause_duration";
+    ETHTOOL_RECEIVED_PRIO0_PAUSE_TRANSITION = Counter, None, "node_ethtool_received_prio0_pause_transition", ["device"], "Network interface rx_prio0_pause_transition.", "ETHTOOL_GSTATS: rx_prio0_pause_transition";
+    ETHTOOL_TRANSMITTED_PRIO0_PAUSE = Counter, None, "node_ethtool_transmitted_prio0_pause", ["device"], "Network interface tx_prio0_pause.", "ETHTOOL_GSTATS: tx_prio0_pause";
+    ETHTOOL_TRANSMITTED_PRIO0_PAUSE_DURATION = Counter, Microseconds, "node_ethtool_transmitted_prio0_pause_duration", ["device"], "Network interface tx_prio0_pause_duration.", "ETHTOOL_GSTATS: tx_prio0_pause_duration";
+    ETHTOOL_RECEIVED_PRIO0_DISCARDS = Counter, None, "node_ethtool_received_prio0_discards", ["device"], "Network interface rx_prio0_discards.", "ETHTOOL_GSTATS: rx_prio0_discards";
+    ETHTOOL_RECEIVED_PRIO0_BUF_DISCARD = Counter, None, "node_ethtool_received_prio0_buf_discard", ["device"], "Network interface rx_prio0_buf_discard.", "ETHTOOL_GSTATS: rx_prio0_buf_discard";
+    ETHTOOL_RECEIVED_PRIO0_CONG_DISCARD = Counter, None, "node_ethtool_received_prio0_cong_discard", ["device"], "Network interface rx_prio0_cong_discard.", "ETHTOOL_GSTATS: rx_prio0_cong_discard";
+    ETHTOOL_RECEIVED_PRIO0_MARKED = Counter, None, "node_ethtool_received_prio0_marked", ["device"], "Network interface rx_prio0_marked.", "ETHTOOL_GSTATS: rx_prio0_marked";
+    ETHTOOL_RECEIVED_PRIO1_BYTES = Counter, Bytes, "node_ethtool_received_prio1_bytes", ["device"], "Network interface rx_prio1_bytes.", "ETHTOOL_GSTATS: rx_prio1_bytes";
+    ETHTOOL_RECEIVED_PRIO1_PACKETS = Counter, None, "node_ethtool_received_prio1_packets", ["device"], "Network interface rx_prio1_packets.", "ETHTOOL_GSTATS: rx_prio1_packets";
+    ETHTOOL_TRANSMITTED_PRIO1_BYTES = Counter, Bytes, "node_ethtool_transmitted_prio1_bytes", ["device"], "Network interface tx_prio1_bytes.", "ETHTOOL_GSTATS: tx_prio1_bytes";
+    ETHTOOL_TRANSMITTED_PRIO1_PACKETS = Counter, None, "node_ethtool_transmitted_prio1_packets", ["device"], "Network interface tx_prio1_packets.", "ETHTOOL_GSTATS: tx_prio1_packets";
+    ETHTOOL_RECEIVED_PRIO1_PAUSE = Counter, None, "node_ethtool_received_prio1_pause", ["device"], "Network interface rx_prio1_pause.", "ETHTOOL_GSTATS: rx_prio1_pause";
+    ETHTOOL_RECEIVED_PRIO1_PAUSE_DURATION = Counter, Microseconds, "node_ethtool_received_prio1_pause_duration", ["device"], "Network interface rx_prio1_pause_duration.", "ETHTOOL_GSTATS: rx_prio1_pause_duration";
+    ETHTOOL_RECEIVED_PRIO1_PAUSE_TRANSITION = Counter, None, "node_ethtool_received_prio1_pause_transition", ["device"], "Network interface rx_prio1_pause_transition.", "ETHTOOL_GSTATS: rx_prio1_pause_transition";
+    ETHTOOL_TRANSMITTED_PRIO1_PAUSE = Counter, None, "node_ethtool_transmitted_prio1_pause", ["device"], "Network interface tx_prio1_pause.", "ETHTOOL_GSTATS: tx_prio1_pause";
+    ETHTOOL_TRANSMITTED_PRIO1_PAUSE_DURATION = Counter, Microseconds, "node_ethtool_transmitted_prio1_pause_duration", ["device"], "Network interface tx_prio1_pause_duration.", "ETHTOOL_GSTATS: tx_prio1_pause_duration";
+    ETHTOOL_RECEIVED_PRIO1_DISCARDS = Counter, None, "node_ethtool_received_prio1_discards", ["device"], "Network interface rx_prio1_discards.", "ETHTOOL_GSTATS: rx_prio1_discards";
+    ETHTOOL_RECEIVED_PRIO1_BUF_DISCARD = Counter, None, "node_ethtool_received_prio1_buf_discard", ["device"], "Network interface rx_prio1_buf_discard.", "ETHTOOL_GSTATS: rx_prio1_buf_discard";
+    ETHTOOL_RECEIVED_PRIO1_CONG_DISCARD = Counter, None, "node_ethtool_received_prio1_cong_discard", ["device"], "Network interface rx_prio1_cong_discard.", "ETHTOOL_GSTATS: rx_prio1_cong_discard";
+    ETHTOOL_RECEIVED_PRIO1_MARKED = Counter, None, "node_ethtool_received_prio1_marked", ["device"], "Network interface rx_prio1_marked.", "ETHTOOL_GSTATS: rx_prio1_marked";
+    ETHTOOL_RECEIVED_PRIO2_BYTES = Counter, Bytes, "node_ethtool_received_prio2_bytes", ["device"], "Network interface rx_prio2_bytes.", "ETHTOOL_GSTATS: rx_prio2_bytes";
+    ETHTOOL_RECEIVED_PRIO2_PACKETS = Counter, None, "node_ethtool_received_prio2_packets", ["device"], "Network interface rx_prio2_packets.", "ETHTOOL_GSTATS: rx_prio2_packets";
+    ETHTOOL_TRANSMITTED_PRIO2_BYTES = Counter, Bytes, "node_ethtool_transmitted_prio2_bytes", ["device"], "Network interface tx_prio2_bytes.", "ETHTOOL_GSTATS: tx_prio2_bytes";
+    ETHTOOL_TRANSMITTED_PRIO2_PACKETS = Counter, None, "node_ethtool_transmitted_prio2_packets", ["device"], "Network interface tx_prio2_packets.", "ETHTOOL_GSTATS: tx_prio2_packets";
+    ETHTOOL_RECEIVED_PRIO2_PAUSE = Counter, None, "node_ethtool_received_prio2_pause", ["device"], "Network interface rx_prio2_pause.", "ETHTOOL_GSTATS: rx_prio2_pause";
+    ETHTOOL_RECEIVED_PRIO2_PAUSE_DURATION = Counter, Microseconds, "node_ethtool_received_prio2_pause_duration", ["device"], "Network interface rx_prio2_pause_duration.", "ETHTOOL_GSTATS: rx_prio2_pause_duration";
+    ETHTOOL_RECEIVED_PRIO2_PAUSE_TRANSITION = Counter, None, "node_ethtool_received_prio2_pause_transition", ["device"], "Network interface rx_prio2_pause_transition.", "ETHTOOL_GSTATS: rx_prio2_pause_transition";
+    ETHTOOL_TRANSMITTED_PRIO2_PAUSE = Counter, None, "node_ethtool_transmitted_prio2_pause", ["device"], "Network interface tx_prio2_pause.", "ETHTOOL_GSTATS: tx_prio2_pause";
+    ETHTOOL_TRANSMITTED_PRIO2_PAUSE_DURATION = Counter, Microseconds, "node_ethtool_transmitted_prio2_pause_duration", ["device"], "Network interface tx_prio2_pause_duration.", "ETHTOOL_GSTATS: tx_prio2_pause_duration";
+    ETHTOOL_RECEIVED_PRIO2_DISCARDS = Counter, None, "node_ethtool_received_prio2_discards", ["device"], "Network interface rx_prio2_discards.", "ETHTOOL_GSTATS: rx_prio2_discards";
+    ETHTOOL_RECEIVED_PRIO2_BUF_DISCARD = Counter, None, "node_ethtool_received_prio2_buf_discard", ["device"], "Network interface rx_prio2_buf_discard.", "ETHTOOL_GSTATS: rx_prio2_buf_discard";
+    ETHTOOL_RECEIVED_PRIO2_CONG_DISCARD = Counter, None, "node_ethtool_received_prio2_cong_discard", ["device"], "Network interface rx_prio2_cong_discard.", "ETHTOOL_GSTATS: rx_prio2_cong_discard";
+    ETHTOOL_RECEIVED_PRIO2_MARKED = Counter, None, "node_ethtool_received_prio2_marked", ["device"], "Network interface rx_prio2_marked.", "ETHTOOL_GSTATS: rx_prio2_marked";
+    ETHTOOL_RECEIVED_PRIO3_BYTES = Counter, Bytes, "node_ethtool_received_prio3_bytes", ["device"], "Network interface rx_prio3_bytes.", "ETHTOOL_GSTATS: rx_prio3_bytes";
+    ETHTOOL_RECEIVED_PRIO3_PACKETS = Counter, None, "node_ethtool_received_prio3_packets", ["device"], "Network interface rx_prio3_packets.", "ETHTOOL_GSTATS: rx_prio3_packets";
+    ETHTOOL_TRANSMITTED_PRIO3_BYTES = Counter, Bytes, "node_ethtool_transmitted_prio3_bytes", ["device"], "Network interface tx_prio3_bytes.", "ETHTOOL_GSTATS: tx_prio3_bytes";
+    ETHTOOL_TRANSMITTED_PRIO3_PACKETS = Counter, None, "node_ethtool_transmitted_prio3_packets", ["device"], "Network interface tx_prio3_packets.", "ETHTOOL_GSTATS: tx_prio3_packets";
+    ETHTOOL_RECEIVED_PRIO3_PAUSE = Counter, None, "node_ethtool_received_prio3_pause", ["device"], "Network interface rx_prio3_pause.", "ETHTOOL_GSTATS: rx_prio3_pause";
+    ETHTOOL_RECEIVED_PRIO3_PAUSE_DURATION = Counter, Microseconds, "node_ethtool_received_prio3_pause_duration", ["device"], "Network interface rx_prio3_pause_duration.", "ETHTOOL_GSTATS: rx_prio3_pause_duration";
+    ETHTOOL_RECEIVED_PRIO3_PAUSE_TRANSITION = Counter, None, "node_ethtool_received_prio3_pause_transition", ["device"], "Network interface rx_prio3_pause_transition.", "ETHTOOL_GSTATS: rx_prio3_pause_transition";
+    ETHTOOL_TRANSMITTED_PRIO3_PAUSE = Counter, None, "node_ethtool_transmitted_prio3_pause", ["device"], "Network interface tx_prio3_pause.", "ETHTOOL_GSTATS: tx_prio3_pause";
+    ETHTOOL_TRANSMITTED_PRIO3_PAUSE_DURATION = Counter, Microseconds, "node_ethtool_transmitted_prio3_pause_duration", ["device"], "Network interface tx_prio3_pause_duration.", "ETHTOOL_GSTATS: tx_prio3_pause_duration";
+    ETHTOOL_RECEIVED_PRIO3_DISCARDS = Counter, None, "node_ethtool_received_prio3_discards", ["device"], "Network interface rx_prio3_discards.", "ETHTOOL_GSTATS: rx_prio3_discards";
+    ETHTOOL_RECEIVED_PRIO3_BUF_DISCARD = Counter, None, "node_ethtool_received_prio3_buf_discard", ["device"], "Network interface rx_prio3_buf_discard.", "ETHTOOL_GSTATS: rx_prio3_buf_discard";
+    ETHTOOL_RECEIVED_PRIO3_CONG_DISCARD = Counter, None, "node_ethtool_received_prio3_cong_discard", ["device"], "Network interface rx_prio3_cong_discard.", "ETHTOOL_GSTATS: rx_prio3_cong_discard";
+    ETHTOOL_RECEIVED_PRIO3_MARKED = Counter, None, "node_ethtool_received_prio3_marked", ["device"], "Network interface rx_prio3_marked.", "ETHTOOL_GSTATS: rx_prio3_marked";
+    ETHTOOL_RECEIVED_PRIO4_BYTES = Counter, Bytes, "node_ethtool_received_prio4_bytes", ["device"], "Network interface rx_prio4_bytes.", "ETHTOOL_GSTATS: rx_prio4_bytes";
+    ETHTOOL_RECEIVED_PRIO4_PACKETS = Counter, None, "node_ethtool_received_prio4_packets", ["device"], "Network interface rx_prio4_packets.", "ETHTOOL_GSTATS: rx_prio4_packets";
+    ETHTOOL_TRANSMITTED_PRIO4_BYTES = Counter, Bytes, "node_ethtool_transmitted_prio4_bytes", ["device"], "Network interface tx_prio4_bytes.", "ETHTOOL_GSTATS: tx_prio4_bytes";
+    ETHTOOL_TRANSMITTED_PRIO4_PACKETS = Counter, None, "node_ethtool_transmitted_prio4_packets", ["device"], "Network interface tx_prio4_packets.", "ETHTOOL_GSTATS: tx_prio4_packets";
+    ETHTOOL_RECEIVED_PRIO4_PAUSE = Counter, None, "node_ethtool_received_prio4_pause", ["device"], "Network interface rx_prio4_pause.", "ETHTOOL_GSTATS: rx_prio4_pause";
+    ETHTOOL_RECEIVED_PRIO4_PAUSE_DURATION = Counter, Microseconds, "node_ethtool_received_prio4_pause_duration", ["device"], "Network interface rx_prio4_pause_duration.", "ETHTOOL_GSTATS: rx_prio4_pause_duration";
+    ETHTOOL_RECEIVED_PRIO4_PAUSE_TRANSITION = Counter, None, "node_ethtool_received_prio4_pause_transition", ["device"], "Network interface rx_prio4_pause_transition.", "ETHTOOL_GSTATS: rx_prio4_pause_transition";
+    ETHTOOL_TRANSMITTED_PRIO4_PAUSE = Counter, None, "node_ethtool_transmitted_prio4_pause", ["device"], "Network interface tx_prio4_pause.", "ETHTOOL_GSTATS: tx_prio4_pause";
+    ETHTOOL_TRANSMITTED_PRIO4_PAUSE_DURATION = Counter, Microseconds, "node_ethtool_transmitted_prio4_pause_duration", ["device"], "Network interface tx_prio4_pause_duration.", "ETHTOOL_GSTATS: tx_prio4_pause_duration";
+    ETHTOOL_RECEIVED_PRIO4_DISCARDS = Counter, None, "node_ethtool_received_prio4_discards", ["device"], "Network interface rx_prio4_discards.", "ETHTOOL_GSTATS: rx_prio4_discards";
+    ETHTOOL_RECEIVED_PRIO4_BUF_DISCARD = Counter, None, "node_ethtool_received_prio4_buf_discard", ["device"], "Network interface rx_prio4_buf_discard.", "ETHTOOL_GSTATS: rx_prio4_buf_discard";
+    ETHTOOL_RECEIVED_PRIO4_CONG_DISCARD = Counter, None, "node_ethtool_received_prio4_cong_discard", ["device"], "Network interface rx_prio4_cong_discard.", "ETHTOOL_GSTATS: rx_prio4_cong_discard";
+    ETHTOOL_RECEIVED_PRIO4_MARKED = Counter, None, "node_ethtool_received_prio4_marked", ["device"], "Network interface rx_prio4_marked.", "ETHTOOL_GSTATS: rx_prio4_marked";
+    ETHTOOL_RECEIVED_PRIO5_BYTES = Counter, Bytes, "node_ethtool_received_prio5_bytes", ["device"], "Network interface rx_prio5_bytes.", "ETHTOOL_GSTATS: rx_prio5_bytes";
+    ETHTOOL_RECEIVED_PRIO5_PACKETS = Counter, None, "node_ethtool_received_prio5_packets", ["device"], "Network interface rx_prio5_packets.", "ETHTOOL_GSTATS: rx_prio5_packets";
+    ETHTOOL_TRANSMITTED_PRIO5_BYTES = Counter, Bytes, "node_ethtool_transmitted_prio5_bytes", ["device"], "Network interface tx_prio5_bytes.", "ETHTOOL_GSTATS: tx_prio5_bytes";
+    ETHTOOL_TRANSMITTED_PRIO5_PACKETS = Counter, None, "node_ethtool_transmitted_prio5_packets", ["device"], "Network interface tx_prio5_packets.", "ETHTOOL_GSTATS: tx_prio5_packets";
+    ETHTOOL_RECEIVED_PRIO5_PAUSE = Counter, None, "node_ethtool_received_prio5_pause", ["device"], "Network interface rx_prio5_pause.", "ETHTOOL_GSTATS: rx_prio5_pause";
+    ETHTOOL_RECEIVED_PRIO5_PAUSE_DURATION = Counter, Microseconds, "node_ethtool_received_prio5_pause_duration", ["device"], "Network interface rx_prio5_pause_duration.", "ETHTOOL_GSTATS: rx_prio5_pause_duration";
+    ETHTOOL_RECEIVED_PRIO5_PAUSE_TRANSITION = Counter, None, "node_ethtool_received_prio5_pause_transition", ["device"], "Network interface rx_prio5_pause_transition.", "ETHTOOL_GSTATS: rx_prio5_pause_transition";
+    ETHTOOL_TRANSMITTED_PRIO5_PAUSE = Counter, None, "node_ethtool_transmitted_prio5_pause", ["device"], "Network interface tx_prio5_pause.", "ETHTOOL_GSTATS: tx_prio5_pause";
+    ETHTOOL_TRANSMITTED_PRIO5_PAUSE_DURATION = Counter, Microseconds, "node_ethtool_transmitted_prio5_pause_duration", ["device"], "Network interface tx_prio5_pause_duration.", "ETHTOOL_GSTATS: tx_prio5_pause_duration";
+    ETHTOOL_RECEIVED_PRIO5_DISCARDS = Counter, None, "node_ethtool_received_prio5_discards", ["device"], "Network interface rx_prio5_discards.", "ETHTOOL_GSTATS: rx_prio5_discards";
+    ETHTOOL_RECEIVED_PRIO5_BUF_DISCARD = Counter, None, "node_ethtool_received_prio5_buf_discard", ["device"], "Network interface rx_prio5_buf_discard.", "ETHTOOL_GSTATS: rx_prio5_buf_discard";
+    ETHTOOL_RECEIVED_PRIO5_CONG_DISCARD = Counter, None, "node_ethtool_received_prio5_cong_discard", ["device"], "Network interface rx_prio5_cong_discard.", "ETHTOOL_GSTATS: rx_prio5_cong_discard";
+    ETHTOOL_RECEIVED_PRIO5_MARKED = Counter, None, "node_ethtool_received_prio5_marked", ["device"], "Network interface rx_prio5_marked.", "ETHTOOL_GSTATS: rx_prio5_marked";
+    ETHTOOL_RECEIVED_PRIO6_BYTES = Counter, Bytes, "node_ethtool_received_prio6_bytes", ["device"], "Network interface rx_prio6_bytes.", "ETHTOOL_GSTATS: rx_prio6_bytes";
+    ETHTOOL_RECEIVED_PRIO6_PACKETS = Counter, None, "node_ethtool_received_prio6_packets", ["device"], "Network interface rx_prio6_packets.", "ETHTOOL_GSTATS: rx_prio6_packets";
+    ETHTOOL_TRANSMITTED_PRIO6_BYTES = Counter, Bytes, "node_ethtool_transmitted_prio6_bytes", ["device"], "Network interface tx_prio6_bytes.", "ETHTOOL_GSTATS: tx_prio6_bytes";
+    ETHTOOL_TRANSMITTED_PRIO6_PACKETS = Counter, None, "node_ethtool_transmitted_prio6_packets", ["device"], "Network interface tx_prio6_packets.", "ETHTOOL_GSTATS: tx_prio6_packets";
+    ETHTOOL_RECEIVED_PRIO6_PAUSE = Counter, None, "node_ethtool_received_prio6_pause", ["device"], "Network interface rx_prio6_pause.", "ETHTOOL_GSTATS: rx_prio6_pause";
+    ETHTOOL_RECEIVED_PRIO6_PAUSE_DURATION = Counter, Microseconds, "node_ethtool_received_prio6_pause_duration", ["device"], "Network interface rx_prio6_pause_duration.", "ETHTOOL_GSTATS: rx_prio6_pause_duration";
+    ETHTOOL_RECEIVED_PRIO6_PAUSE_TRANSITION = Counter, None, "node_ethtool_received_prio6_pause_transition", ["device"], "Network interface rx_prio6_pause_transition.", "ETHTOOL_GSTATS: rx_prio6_pause_transition";
+    ETHTOOL_TRANSMITTED_PRIO6_PAUSE = Counter, None, "node_ethtool_transmitted_prio6_pause", ["device"], "Network interface tx_prio6_pause.", "ETHTOOL_GSTATS: tx_prio6_pause";
+    ETHTOOL_TRANSMITTED_PRIO6_PAUSE_DURATION = Counter, Microseconds, "node_ethtool_transmitted_prio6_pause_duration", ["device"], "Network interface tx_prio6_pause_duration.", "ETHTOOL_GSTATS: tx_prio6_pause_duration";
+    ETHTOOL_RECEIVED_PRIO6_DISCARDS = Counter, None, "node_ethtool_received_prio6_discards", ["device"], "Network interface rx_prio6_discards.", "ETHTOOL_GSTATS: rx_prio6_discards";
+    ETHTOOL_RECEIVED_PRIO6_BUF_DISCARD = Counter, None, "node_ethtool_received_prio6_buf_discard", ["device"], "Network interface rx_prio6_buf_discard.", "ETHTOOL_GSTATS: rx_prio6_buf_discard";
+    ETHTOOL_RECEIVED_PRIO6_CONG_DISCARD = Counter, None, "node_ethtool_received_prio6_cong_discard", ["device"], "Network interface rx_prio6_cong_discard.", "ETHTOOL_GSTATS: rx_prio6_cong_discard";
+    ETHTOOL_RECEIVED_PRIO6_MARKED = Counter, None, "node_ethtool_received_prio6_marked", ["device"], "Network interface rx_prio6_marked.", "ETHTOOL_GSTATS: rx_prio6_marked";
+    ETHTOOL_RECEIVED_PRIO7_BYTES = Counter, Bytes, "node_ethtool_received_prio7_bytes", ["device"], "Network interface rx_prio7_bytes.", "ETHTOOL_GSTATS: rx_prio7_bytes";
+    ETHTOOL_RECEIVED_PRIO7_PACKETS = Counter, None, "node_ethtool_received_prio7_packets", ["device"], "Network interface rx_prio7_packets.", "ETHTOOL_GSTATS: rx_prio7_packets";
+    ETHTOOL_TRANSMITTED_PRIO7_BYTES = Counter, Bytes, "node_ethtool_transmitted_prio7_bytes", ["device"], "Network interface tx_prio7_bytes.", "ETHTOOL_GSTATS: tx_prio7_bytes";
+    ETHTOOL_TRANSMITTED_PRIO7_PACKETS = Counter, None, "node_ethtool_transmitted_prio7_packets", ["device"], "Network interface tx_prio7_packets.", "ETHTOOL_GSTATS: tx_prio7_packets";
+    ETHTOOL_RECEIVED_PRIO7_PAUSE = Counter, None, "node_ethtool_received_prio7_pause", ["device"], "Network interface rx_prio7_pause.", "ETHTOOL_GSTATS: rx_prio7_pause";
+    ETHTOOL_RECEIVED_PRIO7_PAUSE_DURATION = Counter, Microseconds, "node_ethtool_received_prio7_pause_duration", ["device"], "Network interface rx_prio7_pause_duration.", "ETHTOOL_GSTATS: rx_prio7_pause_duration";
+    ETHTOOL_RECEIVED_PRIO7_PAUSE_TRANSITION = Counter, None, "node_ethtool_received_prio7_pause_transition", ["device"], "Network interface rx_prio7_pause_transition.", "ETHTOOL_GSTATS: rx_prio7_pause_transition";
+    ETHTOOL_TRANSMITTED_PRIO7_PAUSE = Counter, None, "node_ethtool_transmitted_prio7_pause", ["device"], "Network interface tx_prio7_pause.", "ETHTOOL_GSTATS: tx_prio7_pause";
+    ETHTOOL_TRANSMITTED_PRIO7_PAUSE_DURATION = Counter, Microseconds, "node_ethtool_transmitted_prio7_pause_duration", ["device"], "Network interface tx_prio7_pause_duration.", "ETHTOOL_GSTATS: tx_prio7_pause_duration";
+    ETHTOOL_RECEIVED_PRIO7_DISCARDS = Counter, None, "node_ethtool_received_prio7_discards", ["device"], "Network interface rx_prio7_discards.", "ETHTOOL_GSTATS: rx_prio7_discards";
+    ETHTOOL_RECEIVED_PRIO7_BUF_DISCARD = Counter, None, "node_ethtool_received_prio7_buf_discard", ["device"], "Network interface rx_prio7_buf_discard.", "ETHTOOL_GSTATS: rx_prio7_buf_discard";
+    ETHTOOL_RECEIVED_PRIO7_CONG_DISCARD = Counter, None, "node_ethtool_received_prio7_cong_discard", ["device"], "Network interface rx_prio7_cong_discard.", "ETHTOOL_GSTATS: rx_prio7_cong_discard";
+    ETHTOOL_RECEIVED_PRIO7_MARKED = Counter, None, "node_ethtool_received_prio7_marked", ["device"], "Network interface rx_prio7_marked.", "ETHTOOL_GSTATS: rx_prio7_marked";
+    LINK_INFO = Gauge, Bool, "podscope_link_info", ["device", "rdma_device", "fabric", "rail", "leaf", "leaf_port", "source"], "Always 1: which RDMA device belongs to a network device and where its cable leads; source is lldp or config.", "/sys/class/infiniband/<device>/device/net, LLDP, configuration";
+    LINK_BYTES = Counter, Bytes, "podscope_link_bytes_total", LINK_DIRECTION, "Octets on the physical port: RDMA, kernel and other functions together; direction rx is towards the node.", "ETHTOOL_GSTATS: rx_bytes_phy, tx_bytes_phy";
+    LINK_SPEED = Gauge, BytesPerSecond, "podscope_link_speed_bytes_per_second", LINK, "Speed of the link; absent while it is down or not known.", "/sys/class/net/<device>/speed";
+    LINK_UTILIZATION = Gauge, Ratio, "podscope_link_utilization_ratio", LINK_DIRECTION, "Octets of the physical port since the collection before, as a share of what the link could have carried; a mean over that interval, bursts within it do not show.", "ETHTOOL_GSTATS: rx_bytes_phy, tx_bytes_phy; /sys/class/net/<device>/speed";
+    PFC_PAUSE_SECONDS = Counter, Seconds, "podscope_pfc_pause_seconds_total", LINK_PRIORITY, "Time a priority was paused by flow control; its rate is the share of time. Direction rx: the network told the node to stop. Direction tx: the node told the network to stop.", "ETHTOOL_GSTATS: rx_prio<N>_pause_duration, tx_prio<N>_pause_duration, pfc_pri<N>_rx_duration_us, pfc_pri<N>_tx_duration_us";
+    PFC_PAUSE_FRAMES = Counter, None, "podscope_pfc_pause_frames_total", LINK_PRIORITY, "Pause frames of a priority. Direction rx: the network told the node to stop. Direction tx: the node told the network to stop.", "ETHTOOL_GSTATS: rx_prio<N>_pause, tx_prio<N>_pause, rx_pfc_ena_frames_pri<N>, tx_pfc_ena_frames_pri<N>";
+}
