@@ -23,13 +23,14 @@ use podscope_collect::containers::{
 use podscope_collect::gpu::sim::{SimFault, SimGpus};
 use podscope_collect::gpu::{DirectGpuCollector, RowOptions};
 use podscope_collect::kernel::{KernelLog, KernelLogParts};
-use podscope_collect::{Collector, HostConfig, HostFs, host_collectors};
+use podscope_collect::{Collector, DomainSources, HostConfig, HostFs, domain_collectors, host_collectors};
 use podscope_history::events::{EventOptions, EventStore};
 use podscope_history::{History, Options};
 use podscope_model::event::EventSink;
 
 use crate::cluster::{SimError, SimTarget};
 use crate::machine::Machine;
+use crate::pod::node::PodNode;
 use crate::schedule::Stretch;
 use crate::service::InferenceServer;
 use crate::trouble::{Spell, Trouble, Troubles};
@@ -268,10 +269,22 @@ impl SimNode {
         let processes = gpu.processes();
         collectors.push(Box::new(gpu));
         let book = ContainerBook::new(Arc::clone(&self.fs), ContainerConfig::default());
-        let (kernel, engine) = {
+        let (kernel, engine, sources) = {
             let world = held(&self.world);
-            (world.machine.kernel(), world.machine.engine())
+            let machine = &world.machine;
+            (machine.kernel(), machine.engine(), machine.pod_sources())
         };
+        if let Some((ethtool, io)) = sources {
+            let sources = DomainSources {
+                ethtool: Box::new(ethtool),
+                io: Box::new(io),
+                ..DomainSources::default()
+            };
+            let mut domains = domain_collectors(&self.fs, &PodNode::config(), sources, &events);
+            // No job answers on a port of this machine.
+            domains.retain(|collector| collector.descriptor().name != "nccl_ras");
+            collectors.extend(domains);
+        }
         let parts = KernelLogParts {
             events: Arc::clone(&events),
             xids,

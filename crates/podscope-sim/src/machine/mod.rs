@@ -8,8 +8,10 @@ mod text;
 use std::sync::Arc;
 
 use podscope_collect::MemFs;
+use podscope_collect::ethtool::SimEthtool;
 use podscope_collect::gpu::sim::SimGpus;
 use podscope_collect::kernel::SimKernelLog;
+use podscope_collect::storage::latency::SimIo;
 
 use crate::gpu::GpuModel;
 use crate::noise::{hash, smooth};
@@ -162,6 +164,11 @@ impl Machine {
     /// On these GPUs nothing runs from the next move on.
     pub(crate) fn leave_idle(&mut self, gpus: Vec<usize>) {
         self.idle = gpus;
+    }
+
+    /// What it has of a pod that is no file.
+    pub(crate) fn pod_sources(&self) -> Option<(SimEthtool, SimIo)> {
+        self.pod.as_ref().map(PodNode::sources)
     }
 
     /// The kernel's log.

@@ -14,6 +14,7 @@
 pub mod fabric;
 pub mod flows;
 pub mod model;
+mod nccl;
 pub mod node;
 pub mod reports;
 pub mod state;

@@ -7,7 +7,12 @@ use std::fmt::Arguments;
 use std::io::Write;
 use std::sync::Arc;
 
-use podscope_collect::MemFs;
+use podscope_collect::ethtool::{DriverInfo, LinkConfig, LinkLabels, SimEthtool};
+use podscope_collect::nccl::NcclConfig;
+use podscope_collect::storage::latency::{Operation, SimIo};
+use podscope_collect::{DomainConfig, MemFs};
+
+use super::nccl::{INSPECTED, LOGS, NcclFiles};
 
 use super::flows::{NodeSums, READ_BYTES, WRITE_BYTES, WRITE_SECONDS};
 use super::model::latency::BOUNDS;
@@ -78,12 +83,39 @@ pub(crate) struct RemoteDisk {
 pub(crate) struct PodNode {
     pod: Arc<Pod>,
     node: usize,
-    /// Reads per latency bucket, until `at_ms`.
-    buckets: Vec<f64>,
-    read_seconds: f64,
+    /// Parts of reads that were not yet told of, per bucket, as many as buckets.
+    untold: Vec<f64>,
     at_ms: i64,
     disk: RemoteDisk,
+    ethtool: SimEthtool,
+    io: SimIo,
+    nccl: NcclFiles,
+    /// Requests told of: reads and writes.
+    told: [f64; 2],
 }
+
+/// What the driver of an adapter counts, in this order.
+const STATISTICS: [&str; 19] = [
+    "rx_bytes_phy",
+    "tx_bytes_phy",
+    "rx_packets_phy",
+    "tx_packets_phy",
+    "rx_prio3_bytes",
+    "rx_prio3_packets",
+    "tx_prio3_bytes",
+    "tx_prio3_packets",
+    "rx_prio3_pause",
+    "rx_prio3_pause_duration",
+    "rx_prio3_pause_transition",
+    "tx_prio3_pause",
+    "tx_prio3_pause_duration",
+    "rx_prio3_discards",
+    "rx_discards_phy",
+    "rx_crc_errors_phy",
+    "rx_corrected_bits_phy",
+    "link_down_events_phy",
+    "tx_pause_storm_warning_events",
+];
 
 fn put(fs: &MemFs, path: &str, text: Arguments<'_>) {
     fs.rewrite(path, |out| drop(out.write_fmt(text)));
@@ -94,10 +126,13 @@ impl PodNode {
         let made = Self {
             pod,
             node,
-            buckets: vec![0.0; BOUNDS.len() + 1],
-            read_seconds: 0.0,
+            untold: vec![0.0; BOUNDS.len() + 1],
             at_ms: from_ms,
             disk: RemoteDisk::default(),
+            ethtool: SimEthtool::default(),
+            io: SimIo::default(),
+            nccl: NcclFiles::default(),
+            told: [0.0; 2],
         };
         made.write_what_stays(fs);
         made
@@ -108,14 +143,69 @@ impl PodNode {
         self.disk
     }
 
-    /// Reads per bucket of [`BOUNDS`], and the seconds they took.
-    #[expect(dead_code, reason = "what a latency histogram of the node is filled from")]
-    pub(crate) fn latency(&self) -> (&[f64], f64) {
-        (&self.buckets, self.read_seconds)
+    /// What the node has that is no file: its drivers' statistics, and the times of its requests.
+    pub(crate) fn sources(&self) -> (SimEthtool, SimIo) {
+        (self.ethtool.clone(), self.io.clone())
+    }
+
+    /// How its collectors of fabric, storage and NCCL are set up.
+    pub(crate) fn config() -> DomainConfig {
+        let rail = |hca: usize| LinkLabels {
+            rail: hca.to_string(),
+            ..LinkLabels::default()
+        };
+        DomainConfig {
+            links: LinkConfig {
+                links: (0..HCAS)
+                    .map(|hca| (Topology::netdev_name(hca), rail(hca)))
+                    .collect(),
+                ..LinkConfig::default()
+            },
+            nccl: NcclConfig {
+                log_files: vec![LOGS.to_owned()],
+                inspector_files: vec![INSPECTED.to_owned()],
+                ..NcclConfig::default()
+            },
+            ..DomainConfig::default()
+        }
+    }
+
+    /// As lldpd's `lldpcli -f json show neighbors` writes it.
+    fn write_neighbours(&self, fs: &MemFs) {
+        let mut text = String::from("{\"lldp\":{\"interface\":[");
+        for hca in 0..HCAS {
+            let port = self.pod.topology().leaf_port(self.node, hca);
+            let comma = if hca == 0 { "" } else { "," };
+            text.push_str(&format!(
+                    "{comma}{{\"{}\":{{\"via\":\"LLDP\",\"rid\":\"{}\",\"chassis\":{{\"{}\":{{\"id\":{{\"type\":\"mac\",\"value\":\"1c:34:da:00:00:{:02x}\"}}}}}},\"port\":{{\"id\":{{\"type\":\"ifname\",\"value\":\"{}\"}},\"descr\":\"{}\"}}}}}}",
+                    Topology::netdev_name(hca),
+                    hca + 1,
+                    port.switch.name(),
+                    port.switch.number,
+                    port.name(),
+                    self.pod.topology().node_name(self.node),
+                ));
+        }
+        text.push_str("]}}");
+        fs.write("/run/podscope/lldp.json", text);
     }
 
     fn write_what_stays(&self, fs: &MemFs) {
+        self.write_neighbours(fs);
         for hca in 0..HCAS {
+            self.ethtool.plug(
+                &Topology::netdev_name(hca),
+                DriverInfo {
+                    driver: "mlx5_core".to_owned(),
+                    version: "24.10-0.7.0".to_owned(),
+                    firmware_version: "28.42.1000 (MT_0000000838)".to_owned(),
+                    bus_info: format!("0000:{:02x}:00.0", 0x18 + hca * 8),
+                    expansion_rom_version: String::new(),
+                },
+            );
+            for statistic in STATISTICS {
+                self.ethtool.set(&Topology::netdev_name(hca), statistic, 0);
+            }
             let device = format!("/sys/class/infiniband/{}", Topology::hca_name(hca));
             let netdev = Topology::netdev_name(hca);
             let guid = hash(7, self.node as u64, hca as u64) & 0xffff_ffff;
@@ -214,22 +304,59 @@ impl PodNode {
 
     /// Moves the counters on and writes them.
     pub(crate) fn advance(&mut self, fs: &MemFs, at_ms: i64) {
-        let (buckets, seconds) = (&mut self.buckets, &mut self.read_seconds);
+        let from_ms = self.at_ms;
+        let untold = &mut self.untold;
         self.pod
-            .walk(self.node, (self.at_ms, at_ms), |elapsed, rates, shares| {
+            .walk(self.node, (from_ms, at_ms), |elapsed, rates, shares| {
                 let reads = rates.reads / READ_BYTES * elapsed;
-                for (bucket, share) in buckets.iter_mut().zip(shares) {
+                for (bucket, share) in untold.iter_mut().zip(shares) {
                     *bucket += reads * f64::from(*share);
                 }
-                *seconds += rates.read_seconds * elapsed;
             });
         self.at_ms = at_ms;
         let sums = self.pod.node_sums(self.node, at_ms);
         let rates = self.pod.node_rates(self.node, at_ms);
         self.count_disk(&sums, &rates);
+        self.tell_requests();
+        self.nccl.advance(&self.pod, self.node, fs, (from_ms, at_ms));
         self.write_adapters(fs, &sums);
         self.write_paths(fs, at_ms, &rates);
         self.write_mount(fs, &sums);
+    }
+
+    /// Tells of whole requests; what is left of one is told of later.
+    fn tell_requests(&mut self) {
+        let now = [self.disk.reads, self.disk.writes];
+        let [reads, writes] = [0, 1].map(|at| (now[at] - self.told[at]).max(0.0).floor());
+        self.told[0] += reads;
+        self.told[1] += writes;
+        let untold = &mut self.untold;
+        // A front end that fetches for others, too, sees little of a stream's order.
+        self.io.change(|io| {
+            for (at, bucket) in untold.iter_mut().enumerate() {
+                let times = bucket.floor();
+                if times < 1.0 {
+                    continue;
+                }
+                *bucket -= times;
+                let upper = BOUNDS.get(at).copied().unwrap_or(10.0);
+                // Below the middle of a bucket of an eighth of an octave.
+                io.block("nvme2n1", "rdma", (upper * 0.957 * 1e9) as u64, times as u64);
+            }
+            let mut issued = |operation, sequential, requests: f64, bytes: f64| {
+                let requests = requests as u64;
+                io.issued(
+                    "nvme2n1",
+                    "rdma",
+                    operation,
+                    sequential,
+                    (requests, requests * bytes as u64),
+                );
+            };
+            issued(Operation::Read, true, reads * 0.7, READ_BYTES);
+            issued(Operation::Read, false, reads * 0.3, READ_BYTES);
+            issued(Operation::Write, true, writes, WRITE_BYTES);
+        });
     }
 
     fn count_disk(&mut self, sums: &NodeSums, rates: &NodeSums) {
