@@ -99,7 +99,7 @@ export function rowFour(board: DashboardBuilder): DashboardBuilder {
         title: 'Prefetch',
         description: "The cluster's setting data_prefetch_enabled, as it is now; every change of it is an event.",
         unit: 'short',
-        size: [4, 4],
+        size: [4, 8],
         noValue: 'VMS does not tell',
         mappings: [valueMap({ 0: { text: 'off', color: 'green' }, 1: { text: 'ENABLED', color: 'orange' } })],
         queries: [{ expr: `max(podscope_vast_prefetch_enabled{${P}})`, legend: 'prefetch', instant: true }],
@@ -111,7 +111,7 @@ export function rowFour(board: DashboardBuilder): DashboardBuilder {
         title: 'RAID',
         description: 'Whether SSD, NVRAM and memory RAID are healthy.',
         unit: 'short',
-        size: [4, 4],
+        size: [4, 8],
         mappings: [valueMap({ 0: { text: 'DEGRADED', color: 'red' }, 1: { text: 'healthy', color: 'green' } })],
         queries: [
           { expr: `min(vast_ssd_raid_healthy{${P}})`, legend: 'SSD', instant: true },

@@ -127,7 +127,9 @@ impl Family {
         }
         if due {
             // What anybody wanted of late is kept up to date together: one question serves all.
-            let tail = want.to_ms > state.read.map_or(i64::MIN, |(_, to)| to) - 2 * self.key.step_ms();
+            let tail = state
+                .read
+                .is_none_or(|(_, to)| want.to_ms > to - 2 * self.key.step_ms());
             for (fqn, known) in &state.known {
                 let first = missing.values().any(|list| list.contains(fqn));
                 if tail && !first && known.wanted.elapsed() < UNUSED && known.to_ms < now_ms {
