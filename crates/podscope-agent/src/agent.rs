@@ -10,6 +10,7 @@ use axum_server::Handle;
 use axum_server::tls_rustls::RustlsConfig;
 use hyper_util::rt::TokioTimer;
 use podscope_collect::Collector;
+use podscope_collect::changes::{ChangeBook, SharedBook};
 use podscope_history::events::{EventOptions, EventStore};
 use podscope_history::{History, HistoryError, Options, TierLimits};
 use tokio::task::JoinHandle;
@@ -24,13 +25,18 @@ use crate::events::keeper::EventKeeper;
 use crate::http::router;
 use crate::hub::{Hub, HubError};
 use crate::identity::Identity;
+use crate::intake::{self, Intake, IntakeError};
 use crate::listen::{ListenError, bind, check_exposure};
+use crate::otlp::Otlp;
+use crate::otlp::grpc::GrpcServer;
 use crate::reload::{Reloader, install};
 use crate::remote_write::RemoteWrite;
 use crate::schedule::Schedule;
 use crate::self_metrics::SelfCollector;
 use crate::state::{AgentState, Live, Retention};
+use crate::switches::{self, Switches};
 use crate::tls::TlsError;
+use crate::vast_watch::VastWatch;
 
 /// A client has this long to send its request's head.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
@@ -61,6 +67,8 @@ pub enum StartError {
     OwnFile(#[source] std::io::Error),
     #[error(transparent)]
     Hub(#[from] HubError),
+    #[error(transparent)]
+    Intake(#[from] IntakeError),
     #[error("cannot serve")]
     Serve(#[source] std::io::Error),
 }
@@ -74,6 +82,8 @@ pub struct StartOptions {
     pub config_file: Option<PathBuf>,
     /// Where the collectors put events; the agent's store takes them from there.
     pub inbox: Option<Arc<Inbox>>,
+    /// What was seen of settings and versions; not given, it is opened in the data folder.
+    pub changes: Option<SharedBook>,
 }
 
 /// Starts agents; see [`Agent::start`].
@@ -112,9 +122,10 @@ impl Agent {
         };
         let state = AgentState::new(identity.instance, Arc::clone(&history), live);
         state.set_event_store(Arc::clone(&events));
-        if let Some(inbox) = &options.inbox {
-            inbox.attach(&events);
-        }
+        let inbox = options.inbox.clone().unwrap_or_default();
+        inbox.attach(&events);
+        state.set_otlp(Otlp::of_config(&config));
+        let asking = Asking::start(&config, &state, &data_dir, &inbox, options.changes.as_ref()).await?;
         if config.fanout.is_hub() {
             state.set_hub(Hub::start(&state, &config).await?);
         }
@@ -150,6 +161,21 @@ impl Agent {
             }
         };
 
+        let grpc = match config.otlp.grpc_listen {
+            Some(addr) => {
+                let listener = bind(addr)?;
+                let server = GrpcServer::start(listener, tls.clone(), &state).map_err(StartError::Serve);
+                match server {
+                    Ok(server) => Some(server),
+                    Err(error) => {
+                        schedule.stop();
+                        event_keeper.stop();
+                        return Err(error);
+                    }
+                }
+            }
+            None => None,
+        };
         let tls = tls.map(RustlsConfig::from_config);
         if let Some(file) = options.config_file {
             let reloader = Reloader {
@@ -183,10 +209,63 @@ impl Agent {
             schedule,
             event_keeper,
             remote_write,
+            asking,
+            grpc,
             server,
         })
     }
 }
+
+/// What asks and listens beside the agent's own collectors. Dropping it ends it.
+#[derive(Debug)]
+struct Asking {
+    intake: Intake,
+    _switches: Option<Switches>,
+    _vast: Option<VastWatch>,
+}
+
+impl Asking {
+    async fn start(
+        config: &Config,
+        state: &Arc<AgentState>,
+        data_dir: &std::path::Path,
+        inbox: &Arc<Inbox>,
+        changes: Option<&SharedBook>,
+    ) -> Result<Self, StartError> {
+        let events: Arc<dyn podscope_model::event::EventSink> = Arc::<Inbox>::clone(inbox);
+        let changes = match changes {
+            Some(book) => book.clone(),
+            None => open_changes(config, data_dir),
+        };
+        let parts = intake::Parts {
+            events: Arc::clone(&events),
+            stats: Arc::clone(state.intake()),
+            senders: Arc::clone(state.otlp().switches()),
+        };
+        let intake = Intake::start(config, &parts).await?;
+        let vast = VastWatch::start(config, &changes, &events)?;
+        let parts = switches::Parts {
+            events,
+            changes,
+            pushes: Arc::clone(state.otlp().switches()),
+        };
+        let switches = Switches::start(config, state, &parts)?;
+        Ok(Self {
+            intake,
+            _switches: switches,
+            _vast: vast,
+        })
+    }
+}
+
+/// What was seen of settings and versions, in the data folder.
+pub(crate) fn open_changes(config: &Config, data_dir: &std::path::Path) -> SharedBook {
+    let book = ChangeBook::open(&data_dir.join(CHANGES)).ignoring(&config.changes.ignore);
+    SharedBook::new(book)
+}
+
+/// The file of what was seen, in the data folder.
+const CHANGES: &str = "changes.json";
 
 /// The collector that has an interval and a deadline of its own.
 pub(crate) const GPU: &str = "gpu";
@@ -283,10 +362,22 @@ pub struct RunningAgent {
     schedule: Schedule,
     event_keeper: EventKeeper,
     remote_write: Option<RemoteWrite>,
+    asking: Asking,
+    grpc: Option<GrpcServer>,
     server: JoinHandle<std::io::Result<()>>,
 }
 
 impl RunningAgent {
+    /// Where syslog and traps are taken; the ports are real.
+    pub fn intake(&self) -> &Intake {
+        &self.asking.intake
+    }
+
+    /// Where OTLP/gRPC is served.
+    pub fn grpc_addr(&self) -> Option<SocketAddr> {
+        self.grpc.as_ref().map(|grpc| grpc.addr)
+    }
+
     /// Stops serving, then collecting, then makes every row durable.
     ///
     /// # Errors
@@ -298,9 +389,12 @@ impl RunningAgent {
             schedule,
             event_keeper,
             remote_write,
+            asking,
+            grpc,
             server,
             ..
         } = self;
+        drop((asking, grpc));
         if let Some(remote_write) = remote_write {
             remote_write.stop();
         }

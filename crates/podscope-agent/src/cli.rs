@@ -162,11 +162,15 @@ fn run(options: Run) -> Result<(), String> {
         insecure: options.insecure,
         config_file: options.config,
         inbox: Some(Arc::clone(&inbox)),
+        changes: Some(Agent::change_book(&config).map_err(|error| chain(&error))?),
     };
     runtime.block_on(async {
         let signals = Signals::listen()?;
         let events: Arc<dyn EventSink> = inbox;
-        let collectors = Agent::collectors(&config, &events).map_err(|error| chain(&error))?;
+        let mut collectors = Agent::collectors(&config, &events).map_err(|error| chain(&error))?;
+        if let Some(book) = &start.changes {
+            collectors.extend(Agent::changes_collector(&config, &events, book));
+        }
         let agent = Agent::start(config, start, collectors)
             .await
             .map_err(|error| chain(&error))?;

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use podscope_collect::changes::{ChangesCollector, NAME as CHANGES, SharedBook};
 use podscope_collect::containers::{
     ContainerBook, ContainerCollector, Ds01Collector, Engine, EngineWatch, GpuProcessCollector, SocketEngine,
     descriptors,
@@ -17,9 +18,9 @@ use podscope_collect::{
 };
 use podscope_model::event::EventSink;
 
-use crate::agent::{Agent, GPU, StartError};
+use crate::agent::{Agent, GPU, StartError, open_changes};
 use crate::config::Config;
-use crate::data_dir;
+use crate::data_dir::{self, choose};
 use crate::identity::Identity;
 use crate::self_metrics::SELF;
 
@@ -100,6 +101,35 @@ impl Agent {
     }
 }
 
+impl Agent {
+    /// What was seen of settings and versions before, from the data folder.
+    ///
+    /// # Errors
+    /// When there is no data folder to be had.
+    pub fn change_book(config: &Config) -> Result<SharedBook, StartError> {
+        let root = rustix::process::geteuid().is_root();
+        let dir = choose(config.data_dir.clone(), root, |name| std::env::var(name).ok())?;
+        Ok(open_changes(config, &dir.path))
+    }
+
+    /// The collector that watches this machine's versions; none where the configuration does not want it.
+    pub fn changes_collector(
+        config: &Config,
+        events: &Arc<dyn EventSink>,
+        book: &SharedBook,
+    ) -> Option<Box<dyn Collector>> {
+        if !config.changes.enabled || !config.collector_enabled(CHANGES) {
+            return None;
+        }
+        let fs: Arc<dyn HostFs> = Arc::new(RealFs::new("/proc", "/sys", "/"));
+        let host = Identity::of_config(config).instance;
+        let collector = ChangesCollector::new(fs, book.clone(), Arc::clone(events), &host);
+        Some(Box::new(
+            collector.with_slurm_conf(config.changes.slurm_conf.clone()),
+        ))
+    }
+}
+
 /// The names that may stand in `[collectors]`.
 pub fn known_collectors() -> Vec<&'static str> {
     host_descriptors()
@@ -107,6 +137,6 @@ pub fn known_collectors() -> Vec<&'static str> {
         .chain(domain_descriptors())
         .chain(descriptors())
         .map(|descriptor| descriptor.name)
-        .chain([GPU, KERNEL_LOG, SELF])
+        .chain([GPU, KERNEL_LOG, SELF, CHANGES])
         .collect()
 }

@@ -18,7 +18,7 @@ use podscope_model::batch::{ForeignMetric, Row};
 use podscope_model::catalog::{self, Kind, Unit};
 use podscope_model::labels::NAME;
 use podscope_model::sample::is_stale;
-use rustc_hash::{FxHashMap, FxHasher};
+use rustc_hash::{FxHashMap, FxHashSet, FxHasher};
 
 use crate::remote_write::{Sample, Series};
 use crate::stream::lock;
@@ -41,6 +41,17 @@ pub enum IngestError {
     Order { series: String, t_ms: i64 },
     #[error(transparent)]
     History(#[from] HistoryError),
+}
+
+/// A series of which more is known than remote write says.
+#[derive(Clone, Debug)]
+pub struct Described {
+    pub series: Series,
+    pub kind: Kind,
+    pub unit: Unit,
+    pub help: String,
+    /// The stream its samples belong to: series that are always read together.
+    pub stream: String,
 }
 
 /// One series, taken apart for a row.
@@ -137,9 +148,81 @@ pub struct ReceiverStats {
 struct Stream {
     spec: StreamSpec,
     row: Row,
-    /// Rows that wait for more, by time, with when their first piece came.
-    waiting: BTreeMap<i64, (Instant, Vec<(Named, f64)>)>,
+    /// Rows that wait for more, by time.
+    waiting: BTreeMap<i64, Waiting>,
     written_ms: i64,
+}
+
+/// A row in the making.
+#[derive(Debug)]
+struct Waiting {
+    /// When its first piece came.
+    since: Instant,
+    samples: Vec<(Named, f64)>,
+    /// The series it has, by a hash of their labels.
+    series: FxHashSet<u64>,
+}
+
+impl Stream {
+    fn new(job: &str, name: String) -> Self {
+        Self {
+            spec: StreamSpec {
+                name,
+                job: job.to_owned(),
+                interval_ms: INTERVAL_MS,
+            },
+            row: Row::new(),
+            waiting: BTreeMap::new(),
+            written_ms: i64::MIN,
+        }
+    }
+
+    /// The row of a time, or one within `merge_ms` of it that does not have the series yet.
+    fn row_at(&self, t_ms: i64, series: u64, merge_ms: i64) -> i64 {
+        if merge_ms == 0 || self.waiting.contains_key(&t_ms) {
+            return t_ms;
+        }
+        let near = self.waiting.range(t_ms - merge_ms..=t_ms + merge_ms);
+        near.filter(|(_, waiting)| !waiting.series.contains(&series))
+            .min_by_key(|(at, _)| (**at - t_ms).abs())
+            .map_or(t_ms, |(at, _)| *at)
+    }
+
+    /// Adds a sample to its row; whether it came in time.
+    fn add(
+        &mut self,
+        part: &Named,
+        series: u64,
+        (t_ms, value): (i64, f64),
+        now: Instant,
+        merge_ms: i64,
+    ) -> bool {
+        let t_ms = self.row_at(t_ms, series, merge_ms);
+        if t_ms <= self.written_ms {
+            return false;
+        }
+        let row = self.waiting.entry(t_ms).or_insert_with(|| Waiting {
+            since: now,
+            samples: Vec::new(),
+            series: FxHashSet::default(),
+        });
+        row.series.insert(series);
+        row.samples.push((part.clone(), value));
+        true
+    }
+}
+
+/// Tells series of a stream apart.
+fn hash_of(part: &Named) -> u64 {
+    let mut hasher = FxHasher::default();
+    hasher.write(part.metric.name.as_bytes());
+    for (name, value) in &part.labels {
+        hasher.write(name.as_bytes());
+        hasher.write_u8(0);
+        hasher.write(value.as_bytes());
+        hasher.write_u8(1);
+    }
+    hasher.finish()
 }
 
 impl Receiver {
@@ -171,30 +254,51 @@ impl Receiver {
                     .fetch_add(series.samples.len() as u64, Ordering::Relaxed);
                 continue;
             }
-            let stream = streams.entry(key).or_insert_with_key(|(job, instance)| Stream {
-                spec: StreamSpec {
-                    name: format!("write:{job}:{instance}"),
-                    job: job.clone(),
-                    interval_ms: INTERVAL_MS,
-                },
-                row: Row::new(),
-                waiting: BTreeMap::new(),
-                written_ms: i64::MIN,
-            });
-            for Sample { value, timestamp } in &series.samples {
-                if *timestamp <= stream.written_ms {
-                    self.stats.dropped.fetch_add(1, Ordering::Relaxed);
-                    continue;
-                }
-                let row = stream
-                    .waiting
-                    .entry(*timestamp)
-                    .or_insert_with(|| (now, Vec::new()));
-                row.1.push((part.clone(), *value));
-                self.stats.taken.fetch_add(1, Ordering::Relaxed);
-            }
+            let stream = streams
+                .entry(key)
+                .or_insert_with_key(|(job, instance)| Stream::new(job, format!("write:{job}:{instance}")));
+            self.add(stream, &part, &series.samples, now, 0);
         }
         Ok(())
+    }
+
+    /// Takes series that are described. Samples of a stream whose times differ by no more than `merge_ms` are one row, as long as
+    /// no series is twice in it. A series that is none is left out and counted.
+    pub fn take_described(&self, list: &[Described], now: Instant, merge_ms: i64) {
+        let mut streams = lock(&self.streams);
+        for (at, described) in list.iter().enumerate() {
+            let samples = &described.series.samples;
+            let key = (described.stream.clone(), String::new());
+            let room = streams.len() < MAX_STREAMS || streams.contains_key(&key);
+            let part = named(at, &described.series).ok().filter(|_| room);
+            let Some(mut part) = part else {
+                self.stats
+                    .dropped
+                    .fetch_add(samples.len() as u64, Ordering::Relaxed);
+                continue;
+            };
+            part.metric = Arc::new(ForeignMetric {
+                name: part.metric.name.clone(),
+                kind: described.kind,
+                unit: described.unit,
+                help: described.help.clone(),
+            });
+            let stream = streams
+                .entry(key)
+                .or_insert_with(|| Stream::new(&part.job, described.stream.clone()));
+            self.add(stream, &part, samples, now, merge_ms);
+        }
+    }
+
+    fn add(&self, stream: &mut Stream, part: &Named, samples: &[Sample], now: Instant, merge_ms: i64) {
+        let series = hash_of(part);
+        for Sample { value, timestamp } in samples {
+            let counter = match stream.add(part, series, (*timestamp, *value), now, merge_ms) {
+                true => &self.stats.taken,
+                false => &self.stats.dropped,
+            };
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     /// Writes the rows that have waited long enough; all of them at the end. Call it every second or so.
@@ -202,10 +306,10 @@ impl Receiver {
         let mut streams = lock(&self.streams);
         for stream in streams.values_mut() {
             while let Some(first) = stream.waiting.first_entry() {
-                if !all && now.saturating_duration_since(first.get().0) < GRACE {
+                if !all && now.saturating_duration_since(first.get().since) < GRACE {
                     break;
                 }
-                let (t_ms, (_, samples)) = first.remove_entry();
+                let (t_ms, Waiting { samples, .. }) = first.remove_entry();
                 stream.row.begin();
                 for (series, value) in &samples {
                     // A stale marker says that the series is absent from here on.

@@ -13,6 +13,8 @@
 //! | [`http`] | the router: `/v1`, `/metrics`, the Prometheus API, `/-/*` |
 //! | [`events`] | events: the door for collectors, webhooks |
 //! | [`remote_write`], [`ingest`] | samples to a store elsewhere, and samples that others made |
+//! | [`otlp`], [`intake`] | OTLP metrics, syslog and traps from others |
+//! | `switches`, `vast_watch` | switches asked by NVUE, settings of VAST clusters watched |
 //! | [`exposition`] | `/metrics` as text |
 //! | [`listen`], [`tls`], [`secret`] | being reachable, and by whom |
 //!
@@ -34,8 +36,10 @@ pub mod http;
 pub mod hub;
 pub mod identity;
 pub mod ingest;
+pub mod intake;
 pub mod labelled;
 pub mod listen;
+pub mod otlp;
 pub mod queries;
 mod reload;
 pub mod remote_write;
@@ -45,7 +49,9 @@ pub mod secret;
 pub mod self_metrics;
 pub mod state;
 pub mod stream;
+mod switches;
 pub mod tls;
+mod vast_watch;
 
 pub use agent::{Agent, RunningAgent, StartError, StartOptions};
 pub use collectors::known_collectors;

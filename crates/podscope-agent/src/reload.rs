@@ -163,10 +163,12 @@ impl Config {
 
     /// The interval of a collector, the GPU's included.
     pub(crate) fn interval_of(&self, name: &str, own_ms: u64) -> u64 {
-        if name == "gpu" {
-            self.gpu.interval.as_ms()
-        } else {
-            self.collector_interval_ms(name, own_ms)
+        match name {
+            "gpu" => self.gpu.interval.as_ms(),
+            podscope_collect::changes::NAME => self.changes.interval.as_ms(),
+            // Asked at `nvue.interval`, which needs a restart.
+            name if name.starts_with("switch") => own_ms,
+            name => self.collector_interval_ms(name, own_ms),
         }
     }
 }

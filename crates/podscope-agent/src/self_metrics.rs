@@ -5,10 +5,15 @@ use std::sync::{Arc, Weak};
 
 use podscope_collect::error::CollectError;
 use podscope_collect::{Collector, Descriptor, Support};
+use podscope_history::events::{EventSearch, EventStore};
 use podscope_model::batch::Row;
-use podscope_model::catalog::{Job, agent};
+use podscope_model::catalog::{Job, agent, changes};
+use podscope_model::event::{EventFilter, Severity, StoredEvent};
+use podscope_model::labels::Labels;
 use podscope_model::leaf::CollectorState;
+use podscope_model::source::{Budget, Cancel};
 
+use crate::schedule::now_ms;
 use crate::state::AgentState;
 
 static DESCRIPTOR: Descriptor = Descriptor {
@@ -31,7 +36,20 @@ pub struct SelfCollector {
     process: bool,
     /// Seconds since 1970; read once.
     started: Option<f64>,
+    incidents: OpenIncidents,
 }
+
+/// The incidents that are open, looked for from time to time.
+#[derive(Debug, Default)]
+struct OpenIncidents {
+    looked_ms: i64,
+    list: Vec<StoredEvent>,
+}
+
+/// How often is looked for open incidents.
+const INCIDENTS_EVERY_MS: i64 = 5_000;
+/// Open incidents with series of their own.
+const MOST_INCIDENTS: usize = 20;
 
 impl SelfCollector {
     /// `process`: whether this process is the agent's own, so that its CPU and memory mean something.
@@ -40,6 +58,7 @@ impl SelfCollector {
             state: Arc::downgrade(state),
             process,
             started: None,
+            incidents: OpenIncidents::default(),
         }
     }
 
@@ -140,6 +159,71 @@ impl SelfCollector {
         }
     }
 
+    fn incidents(&mut self, state: &AgentState, row: &mut Row) {
+        let Some(store) = state.event_store() else { return };
+        let now = now_ms();
+        let found = &mut self.incidents;
+        if !(0..INCIDENTS_EVERY_MS).contains(&(now - found.looked_ms)) {
+            found.looked_ms = now;
+            found.list = open_incidents(&store, now);
+        }
+        if found.list.is_empty() {
+            return;
+        }
+        row.set(&changes::INCIDENTS_OPEN, &[], found.list.len() as f64);
+        for stored in &found.list {
+            let Some(incident) = stored.event.incident() else {
+                continue;
+            };
+            let id = stored.id.to_string();
+            let labels = [("id", id.as_str()), ("scope", incident.scope)];
+            let active = [
+                labels[0],
+                labels[1],
+                ("commander", incident.commander),
+                ("status", incident.status),
+            ];
+            row.set(&changes::INCIDENT_ACTIVE, &active, 1.0);
+            let severity = Severity::ALL.iter().position(|known| *known == incident.severity);
+            row.set(&changes::INCIDENT_SEVERITY, &labels, severity.unwrap_or(0) as f64);
+            row.set(
+                &changes::INCIDENT_OPENED,
+                &labels,
+                incident.opened_ms as f64 / 1000.0,
+            );
+        }
+    }
+
+    /// What came in from others beside samples of remote write.
+    fn intake(state: &AgentState, row: &mut Row) {
+        let (taken, dropped) = state.otlp().totals();
+        if taken > 0 || !dropped.is_empty() {
+            row.set(&changes::OTLP_POINTS, &[("result", "taken")], taken as f64);
+            for (reason, points) in dropped {
+                row.set(&changes::OTLP_POINTS, &[("result", reason)], points as f64);
+            }
+        }
+        for ((kind, result), count) in state.intake().counts() {
+            let def = match kind {
+                "snmp" => &changes::SNMP_TRAPS,
+                _ => &changes::SYSLOG_LINES,
+            };
+            row.set(def, &[("result", result)], count as f64);
+        }
+        let mut senders = 0_u32;
+        for (source, host, seconds) in state.intake().clocks(now_ms()) {
+            senders += u32::from(source == "syslog");
+            row.set(
+                &changes::CLOCK_SKEW,
+                &[("source", source), ("host", &host)],
+                seconds,
+            );
+        }
+        if senders > 0 {
+            row.set(&changes::SYSLOG_SENDERS, &[], f64::from(senders));
+        }
+    }
+
     fn queries(state: &AgentState, row: &mut Row) {
         let totals = &state.queries().totals;
         let results = [
@@ -216,8 +300,36 @@ impl Collector for SelfCollector {
         Self::history(&state, row);
         Self::events(&state, row);
         Self::remote_write(&state, row);
+        Self::intake(&state, row);
+        self.incidents(&state, row);
         Self::queries(&state, row);
         if self.process { self.process(row) } else { Ok(()) }
+    }
+}
+
+fn open_incidents(store: &EventStore, now_ms: i64) -> Vec<StoredEvent> {
+    let Ok(filter) = EventFilter::parse("{kind=\"incident\"}") else {
+        return Vec::new();
+    };
+    let search = EventSearch {
+        filter: &filter,
+        node: &Labels::empty(),
+        start_ms: now_ms,
+        end_ms: now_ms,
+        limit: MOST_INCIDENTS,
+        stored_after_ms: None,
+        user: None,
+    };
+    let budget = Budget::new(u64::MAX, u64::MAX, Some(2_000), Cancel::default());
+    match store.search(&search, &budget) {
+        Ok(found) => {
+            let open = found.events.into_iter().filter(|stored| stored.event.open);
+            open.collect()
+        }
+        Err(error) => {
+            tracing::debug!(%error, "open incidents cannot be read");
+            Vec::new()
+        }
     }
 }
 

@@ -16,7 +16,9 @@ use crate::exposition::Exposition;
 use crate::hub::Hub;
 use crate::identity::Identity;
 use crate::ingest::Receiver;
+use crate::intake::IntakeStats;
 use crate::labelled::node_labels;
+use crate::otlp::Otlp;
 use crate::queries::Queries;
 use crate::remote_write::RemoteWriteStats;
 use crate::schedule::now_ms;
@@ -82,6 +84,8 @@ pub struct AgentState {
     events: RwLock<Option<Arc<EventStore>>>,
     remote_write: Arc<RemoteWriteStats>,
     receiver: Arc<Receiver>,
+    otlp: OnceLock<Otlp>,
+    intake: Arc<IntakeStats>,
     reload: RwLock<Option<Reload>>,
     started_ms: i64,
     /// With the version of the catalog it was made from.
@@ -113,6 +117,8 @@ impl AgentState {
             events: RwLock::new(None),
             remote_write: Arc::default(),
             receiver,
+            otlp: OnceLock::new(),
+            intake: Arc::default(),
             reload: RwLock::new(None),
             started_ms: now_ms(),
             inventory: Mutex::default(),
@@ -189,6 +195,22 @@ impl AgentState {
     /// Where samples of others come in.
     pub fn receiver(&self) -> &Arc<Receiver> {
         &self.receiver
+    }
+
+    /// Where OTLP metrics come in.
+    pub fn otlp(&self) -> &Otlp {
+        self.otlp.get_or_init(Otlp::default)
+    }
+
+    /// Says which switches there are, and what becomes a label; before the first request.
+    pub fn set_otlp(&self, otlp: Otlp) {
+        // Set once, at the start.
+        drop(self.otlp.set(otlp));
+    }
+
+    /// What comes in by syslog and traps.
+    pub fn intake(&self) -> &Arc<IntakeStats> {
+        &self.intake
     }
 
     /// Where this agent keeps events; none where nobody gave it a store.

@@ -53,6 +53,15 @@ pub(crate) struct AddArguments {
     /// A label; may be given several times.
     #[arg(long = "label", value_name = "NAME=VALUE")]
     labels: Vec<String>,
+    /// Of an incident: whom it hits.
+    #[arg(long, value_name = "SCOPE")]
+    scope: Option<String>,
+    /// Of an incident: who leads.
+    #[arg(long, value_name = "PERSON")]
+    commander: Option<String>,
+    /// Of an incident: investigating, identified, monitoring or resolved.
+    #[arg(long, value_name = "STATUS")]
+    status: Option<String>,
     /// Who reports it.
     #[arg(long, default_value = "cli")]
     source: String,
@@ -150,6 +159,16 @@ fn time_ms(flag: &str, text: &str) -> anyhow::Result<i64> {
 
 async fn add(arguments: AddArguments, open: bool, out: &mut impl Write) -> anyhow::Result<()> {
     let mut labels = Map::new();
+    let own = [
+        ("scope", &arguments.scope),
+        ("commander", &arguments.commander),
+        ("status", &arguments.status),
+    ];
+    for (name, value) in own {
+        if let Some(value) = value {
+            labels.insert(name.to_owned(), Value::from(value.as_str()));
+        }
+    }
     for label in &arguments.labels {
         let Some((name, value)) = label.split_once('=') else {
             bail!("--label {label}: write NAME=VALUE");

@@ -13,8 +13,11 @@
 //! | [`ethtool`] | driver statistics of network devices, pauses, links |
 //! | [`storage`] | NVMe paths, NFS mounts, latency of single requests |
 //! | [`nccl`] | logs, collectives and RAS of NCCL |
+//! | [`switch`], [`syslog`], [`snmp`], [`changes`] | what a hub reads of everything else: switches, log lines, traps, settings |
 //! | [`contract`] | the checks every collector has to pass, for tests |
 
+mod bursts;
+pub mod changes;
 pub mod collector;
 pub mod config;
 pub mod containers;
@@ -22,6 +25,7 @@ pub mod contract;
 pub mod error;
 pub mod ethtool;
 pub mod fs;
+pub mod fuzz_bodies;
 pub mod gpu;
 mod histogram;
 mod host;
@@ -29,7 +33,10 @@ pub mod kernel;
 pub mod nccl;
 pub mod rdma;
 pub mod registry;
+pub mod snmp;
 pub mod storage;
+pub mod switch;
+pub mod syslog;
 mod text;
 
 pub use collector::{Collector, Descriptor, Support};

@@ -66,6 +66,7 @@ impl PodHub {
         let options = StartOptions {
             insecure: false,
             config_file: Some(file),
+            changes: None,
             inbox: Some(Arc::clone(&inbox)),
         };
         let agent = Agent::start(config, options, Vec::new()).await.map_err(failed)?;

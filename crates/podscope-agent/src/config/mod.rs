@@ -5,6 +5,8 @@
 
 pub mod check;
 mod domains;
+mod intake;
+mod intake_rules;
 pub mod reference;
 mod remote_write;
 mod rules;
@@ -20,6 +22,10 @@ use podscope_collect::containers::ContainerConfig;
 use podscope_collect::{HostConfig, Pattern};
 
 pub use domains::{FabricConfig, NcclConfig, StorageConfig};
+pub use intake::{
+    ChangesConfig, NvueConfig, OtlpConfig, SnmpConfig, SnmpUserConfig, SwitchConfig, SyslogConfig,
+    VastClusterConfig,
+};
 pub use remote_write::RemoteWriteConfig;
 pub use section::{Key, Section};
 pub use values::{BadValue, ByteSize, Period};
@@ -47,6 +53,17 @@ section! {
         token: Option<Secret> = None, "\"at-least-16-characters\"";
         /// File with the bearer token on its first line. Not together with `token`.
         token_file: Option<PathBuf> = None, "\"/etc/podscope/token\"";
+        /// Switches of the fabric, each a `[[switches]]` with `name` and, where it is asked by NVUE's REST API, `url`; `fabric`, `role`
+        /// and further `labels` go onto its series. `user` and `password_file` where they are not those of `[nvue]`, `address` where a
+        /// switch pushes without saying its name.
+        switches: Option<Vec<SwitchConfig>> = None, "[{ name = \"leaf-a01\", url = \"https://10.0.0.11:8765\", fabric = \"a\", role = \"leaf\" }]";
+        /// Users of SNMP v3 whose traps are taken, each a `[[snmp_users]]` with `name`, `auth` (`md5`, `sha1`, `sha224`, `sha256`, `sha384`,
+        /// `sha512` or `none`), `auth_password_file`, `privacy` (`des`, `aes128`, `aes192`, `aes256` or `none`) and
+        /// `privacy_password_file`.
+        snmp_users: Option<Vec<SnmpUserConfig>> = None, "[{ name = \"trapper\", auth = \"sha256\", auth_password_file = \"/etc/podscope/snmp-auth\" }]";
+        /// VAST clusters whose settings are watched for changes, each a `[[vast_clusters]]` with `name`, `url`, and `user` with
+        /// `password_file` or `token_file`; `ca_file` or `skip_verify` for its certificate.
+        vast_clusters: Option<Vec<VastClusterConfig>> = None, "[{ name = \"vast-1\", url = \"https://10.0.0.5\", token_file = \"/etc/podscope/vast-token\" }]";
         /// What is logged: `error`, `warn`, `info`, `debug`, `trace`, or a filter such as
         /// `info,podscope_history=debug`.
         log: String = "info".to_owned();
@@ -78,6 +95,16 @@ section! {
         remote_write: RemoteWriteConfig;
         /// See [`FanoutConfig`].
         fanout: FanoutConfig;
+        /// See [`NvueConfig`].
+        nvue: NvueConfig;
+        /// See [`OtlpConfig`].
+        otlp: OtlpConfig;
+        /// See [`SyslogConfig`].
+        syslog: SyslogConfig;
+        /// See [`SnmpConfig`].
+        snmp: SnmpConfig;
+        /// See [`ChangesConfig`].
+        changes: ChangesConfig;
     }
 }
 
@@ -295,7 +322,7 @@ section! {
 }
 
 /// The root, then each table of the file.
-pub const SECTIONS: [Section; 14] = [
+pub const SECTIONS: [Section; 19] = [
     Config::SECTION,
     HistoryConfig::SECTION,
     CollectorsConfig::SECTION,
@@ -310,6 +337,11 @@ pub const SECTIONS: [Section; 14] = [
     WriteConfig::SECTION,
     RemoteWriteConfig::SECTION,
     FanoutConfig::SECTION,
+    NvueConfig::SECTION,
+    OtlpConfig::SECTION,
+    SyslogConfig::SECTION,
+    SnmpConfig::SECTION,
+    ChangesConfig::SECTION,
 ];
 
 impl LimitsConfig {

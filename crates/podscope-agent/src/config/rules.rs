@@ -35,6 +35,7 @@ impl Config {
         self.faulty_security()?;
         self.faulty_fanout()?;
         self.faulty_domains()?;
+        self.faulty_intake()?;
         self.faulty_numbers()
     }
 

@@ -120,6 +120,7 @@ impl EventInput {
             _ => {}
         }
         event.check().map_err(|error| error.to_string())?;
+        event.check_incident()?;
         Ok(event)
     }
 }

@@ -20,10 +20,11 @@ use crate::state::{AgentState, Live};
 pub(super) const OPEN_PATH: &str = "/-/healthy";
 
 /// What these take changes what the agent tells others: they need the right to write (rule 13 of the design).
-const WRITE_PATHS: [&str; 4] = [
+const WRITE_PATHS: [&str; 5] = [
     "/v1/events",
     "/v1/events/alertmanager",
     "/v1/import",
+    "/v1/metrics",
     "/api/v1/write",
 ];
 
@@ -53,37 +54,57 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
 
 /// A writer shows the write token, or comes from an address that may write without one.
 fn authorize_write(request: &Request, live: &Live) -> Result<(), Box<Response>> {
+    let address = request.extensions().get::<ConnectInfo<SocketAddr>>();
+    let address = address.map(|ConnectInfo(address)| address.ip());
+    match may_write(request.headers(), address, live) {
+        // A web page open on such a machine is not that machine.
+        Ok(Writer::Address) if live.local_only => check_names(request),
+        Ok(_) => Ok(()),
+        Err(message) => {
+            let status = match live.write.is_closed() {
+                true => StatusCode::FORBIDDEN,
+                false => StatusCode::UNAUTHORIZED,
+            };
+            let error = ApiError::new(ApiErrorKind::Unauthorized, message);
+            Err(Box::new((status, axum::Json(error)).into_response()))
+        }
+    }
+}
+
+/// By what somebody may write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Writer {
+    Token,
+    Address,
+}
+
+/// Whether whoever sends these headers from this address may write; if not, why.
+pub(crate) fn may_write(
+    headers: &HeaderMap,
+    address: Option<IpAddr>,
+    live: &Live,
+) -> Result<Writer, &'static str> {
     let write = &live.write;
-    let bearer = bearer(request.headers());
+    let bearer = bearer(headers);
     if let (Some(token), Some(bearer)) = (&write.token, bearer)
         && token.matches(bearer)
     {
-        return Ok(());
+        return Ok(Writer::Token);
     }
-    let address = request.extensions().get::<ConnectInfo<SocketAddr>>();
-    if address.is_some_and(|ConnectInfo(address)| write.allows(address.ip())) {
-        // A web page open on such a machine is not that machine.
-        return match live.local_only {
-            true => check_names(request),
-            false => Ok(()),
-        };
+    if address.is_some_and(|address| write.allows(address)) {
+        return Ok(Writer::Address);
     }
-    let (status, message) = match (write.is_closed(), bearer) {
-        (true, _) => (
-            StatusCode::FORBIDDEN,
-            "this agent takes nothing from outside: set `write.token_file` or `write.peers` in its configuration",
-        ),
-        (false, Some(_)) => (
-            StatusCode::UNAUTHORIZED,
-            "wrong token for writing: use the one of `write.token_file`; the token for reading does not do",
-        ),
-        (false, None) => (
-            StatusCode::UNAUTHORIZED,
-            "writing needs the write token as `Authorization: Bearer TOKEN`, or an address listed in `write.peers`",
-        ),
-    };
-    let error = ApiError::new(ApiErrorKind::Unauthorized, message);
-    Err(Box::new((status, axum::Json(error)).into_response()))
+    Err(match (write.is_closed(), bearer) {
+        (true, _) => {
+            "this agent takes nothing from outside: set `write.token_file` or `write.peers` in its configuration"
+        }
+        (false, Some(_)) => {
+            "wrong token for writing: use the one of `write.token_file`; the token for reading does not do"
+        }
+        (false, None) => {
+            "writing needs the write token as `Authorization: Bearer TOKEN`, or an address listed in `write.peers`"
+        }
+    })
 }
 
 fn authorize(headers: &HeaderMap, token: &crate::secret::Secret) -> Result<(), Box<Response>> {

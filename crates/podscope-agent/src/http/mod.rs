@@ -5,8 +5,11 @@ mod control;
 mod events;
 mod guard;
 mod leaf;
+mod otlp;
 mod prometheus;
 mod write;
+
+pub(crate) use guard::may_write;
 
 use std::sync::Arc;
 
@@ -51,6 +54,7 @@ fn routes() -> Vec<Route> {
         route("/v1/events/alertmanager", &["post"], post(events::alertmanager)),
         route("/v1/events/{id}", &["get"], get(events::one)),
         route("/v1/import", &["post"], large(post(write::import))),
+        route("/v1/metrics", &["post"], large(post(otlp::export))),
         route("/api/v1/write", &["post"], large(post(write::remote_write))),
         route("/v1/labels", &["post"], post(leaf::labels)),
         route("/v1/info", &["get"], get(leaf::info)),

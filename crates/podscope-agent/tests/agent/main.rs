@@ -6,6 +6,7 @@ mod events;
 mod golden;
 mod http;
 mod hub;
+mod intake;
 mod kill;
 mod metrics;
 mod mutations;

@@ -7,9 +7,7 @@
 //! | `record` | one record of it |
 //! | [`line`] | what a line says |
 //! | [`xid`] | NVIDIA's numbers: meaning, action, class |
-//! | `bursts` | one event for many equal lines |
 
-mod bursts;
 pub mod line;
 mod record;
 pub mod source;
@@ -23,10 +21,10 @@ use podscope_model::batch::Row;
 use podscope_model::catalog::{Job, kernel};
 use podscope_model::event::{Event, EventKind, EventSink, Severity};
 
+use crate::bursts::{Bursts, Ended};
 use crate::collector::{Collector, Descriptor, Support};
 use crate::error::CollectError;
 use crate::gpu::{GpuProcesses, XidBook, XidSource, pci_key};
-use bursts::{Bursts, Ended};
 use line::{Finding, KINDS, finding};
 use record::Record;
 use source::KernelLogSource;

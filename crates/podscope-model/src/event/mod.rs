@@ -7,6 +7,7 @@
 //!
 //! HTTP form: `POST /v1/events/search` with an [`EventQuery`] answers an [`EventAnswer`], both JSON.
 
+mod incident;
 mod query;
 mod selector;
 
@@ -18,6 +19,7 @@ use sha2::{Digest, Sha256};
 
 use crate::labels::Labels;
 
+pub use incident::{COMMANDER, Incident, SCOPE, STATUS, STATUSES};
 pub use query::{EventAnswer, EventQuery, MAX_EVENTS};
 pub use selector::{BadSelector, EventFilter, LineFilter, LineOp};
 

@@ -16,17 +16,17 @@ struct Burst {
 
 /// A burst that is over.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Ended<K> {
-    pub(super) key: K,
-    pub(super) began_ms: i64,
-    pub(super) last_ms: i64,
+pub(crate) struct Ended<K> {
+    pub(crate) key: K,
+    pub(crate) began_ms: i64,
+    pub(crate) last_ms: i64,
     /// How many came after the first.
-    pub(super) more: u64,
+    pub(crate) more: u64,
 }
 
 /// The bursts under way.
 #[derive(Debug)]
-pub(super) struct Bursts<K>(BTreeMap<K, Burst>);
+pub(crate) struct Bursts<K>(BTreeMap<K, Burst>);
 
 impl<K> Default for Bursts<K> {
     fn default() -> Self {
@@ -36,7 +36,7 @@ impl<K> Default for Bursts<K> {
 
 impl<K: Ord + Clone> Bursts<K> {
     /// Takes in a finding; whether it is the first of its burst and so to be told.
-    pub(super) fn is_first(&mut self, key: K, at_ms: i64) -> bool {
+    pub(crate) fn is_first(&mut self, key: K, at_ms: i64) -> bool {
         if let Some(burst) = self.0.get_mut(&key) {
             burst.last_ms = at_ms;
             burst.more += 1;
@@ -54,7 +54,7 @@ impl<K: Ord + Clone> Bursts<K> {
     }
 
     /// Forgets the bursts whose window is over; those that had more than one are answered.
-    pub(super) fn end(&mut self, now_ms: i64) -> Vec<Ended<K>> {
+    pub(crate) fn end(&mut self, now_ms: i64) -> Vec<Ended<K>> {
         let mut ended = Vec::new();
         self.0.retain(|key, burst| {
             let over = now_ms - burst.began_ms >= WINDOW_MS || now_ms < burst.began_ms;
