@@ -93,7 +93,13 @@ impl Vast {
             leaf_id: leaf_id(&self.settings),
             instance: self.settings.name.clone(),
             grid: query.grid,
-            value: LeafValue::None,
+            // Nothing, in the form that was asked for.
+            value: match query.shape {
+                Shape::Steps => LeafValue::Steps(Vec::new()),
+                Shape::Partials => LeafValue::Partials(Vec::new()),
+                Shape::Samples => LeafValue::Samples(Vec::new()),
+                Shape::Coverage => LeafValue::None,
+            },
             covered: Vec::new(),
             annotations: Vec::new(),
             stats: LeafStats::default(),

@@ -117,10 +117,8 @@ impl Totals {
         while minutes.len() < wanted {
             let at = self.began_ms + MINUTE_MS * (minutes.len() as i64 - 1);
             let mut next = minutes.last().cloned().unwrap_or_default();
-            // Six states a minute, each for its ten seconds.
-            for tenth in 0..6 {
-                next.add(&state(at + tenth * 10_000), 10.0);
-            }
+            // One state stands for its minute: a day is 1,440 of them.
+            next.add(&state(at), 60.0);
             minutes.push(next);
         }
         combine(read(&minutes[wanted - 2]), read(&minutes[wanted - 1]), part)
