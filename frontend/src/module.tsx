@@ -2,9 +2,9 @@ import './publicPath';
 
 import { AppPlugin } from '@grafana/data';
 
-import { LazyConfig, LazyLanding } from './pages/lazy';
+import { LazyConfig, LazyRoot } from './pages/lazy';
 
-export const plugin = new AppPlugin().setRootPage(LazyLanding).addConfigPage({
+export const plugin = new AppPlugin().setRootPage(LazyRoot).addConfigPage({
   title: 'Configuration',
   icon: 'cog',
   id: 'configuration',

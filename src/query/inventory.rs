@@ -1,5 +1,5 @@
-//! `queryType: "inventory"`: what is there now, as a table. `what` says of what; so far `flows`: which client reaches which view
-//! of a VAST cluster through which address and front end, as which user.
+//! `queryType: "inventory"`: what is there now, as a table. `what` says of what: `flows`, which client reaches which view of a
+//! VAST cluster through which address and front end, as which user; `jobs`, the scheduler's ([`super::jobs`]).
 
 use std::sync::Arc;
 
@@ -14,6 +14,7 @@ use crate::request::RawQuery;
 /// The type's name in a stored query.
 pub const INVENTORY: &str = "inventory";
 const FLOWS: &str = "flows";
+const JOBS: &str = "jobs";
 
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -45,10 +46,11 @@ pub(super) async fn run(
 ) -> Result<Answer, QueryError> {
     match read(raw).what.as_deref().unwrap_or(FLOWS) {
         FLOWS => {}
+        JOBS => return super::jobs::run(instance, asked, raw).await,
         other => {
             return Err(QueryError::Field {
                 field: "what",
-                problem: format!("must be {FLOWS:?}, it is {other:?}"),
+                problem: format!("must be {FLOWS:?} or {JOBS:?}, it is {other:?}"),
             });
         }
     }

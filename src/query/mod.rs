@@ -7,13 +7,14 @@
 //! | [`run`](mod@run) | asking the fleet, within the cell budget |
 //! | [`format`] | frames for panels, tables, heatmaps and expressions |
 //! | [`events`] | what happened, as annotations, a table or log lines |
-//! | [`inventory`] | what is there now, as a table |
+//! | [`inventory`], `jobs` | what is there now, as a table |
 //! | [`unit`] | the unit of an expression's values |
 
 pub mod duration;
 pub mod events;
 pub mod format;
 pub mod inventory;
+mod jobs;
 pub mod macros;
 pub mod model;
 mod run;

@@ -2,9 +2,10 @@
 //!
 //! `api/v1/*` answers as the Prometheus HTTP API does (GET with a query string, or POST with a form), so that
 //! `@prometheus-io/codemirror-promql` and other habits of Prometheus's world work. Beside it: `parse`, `functions` and
-//! `inventory`.
+//! `inventory` and `jobs`.
 
 mod inventory;
+mod jobs;
 mod params;
 mod prometheus;
 
@@ -100,7 +101,7 @@ async fn route(plugin: &Plugin, request: &ResourceRequest) -> Reply {
         "functions" => return Reply::ok(&json!(podscope_promql::function_names())),
         _ => {}
     }
-    if path != "inventory" && !prometheus::knows(path) {
+    if !matches!(path, "inventory" | "jobs") && !prometheus::knows(path) {
         return Reply::error(404, "not_found", format!("there is no resource {path:?}"));
     }
     let asker = plugin.instances.get(&request.context).and_then(|instance| {
@@ -113,6 +114,7 @@ async fn route(plugin: &Plugin, request: &ResourceRequest) -> Reply {
     };
     match path {
         "inventory" => Reply::ok(&inventory::list(&asker).await),
+        "jobs" => jobs::list(&asker, &params).await,
         _ => prometheus::answer(&asker, path, &params).await,
     }
 }

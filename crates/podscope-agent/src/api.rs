@@ -7,6 +7,7 @@ use std::time::Instant;
 use podscope_history::History;
 use podscope_model::event::{EventAnswer, EventQuery, MAX_EVENTS};
 use podscope_model::inventory::{Inventory, LabelsAnswer, LabelsQuery};
+use podscope_model::jobs::{JobsAnswer, JobsQuery, MAX_JOBS};
 use podscope_model::labels::Labels;
 use podscope_model::leaf::{
     AgentApi, ApiError, ApiErrorKind, LeafAnswer, LeafQuery, LeafStats, LeafValue, Limits, NodeInfo,
@@ -214,6 +215,32 @@ impl AgentApi for AgentState {
             .queries()
             .run(limits, move |budget| state.find_events(&query, &node, budget));
         ran.await.map_err(of_run)?
+    }
+
+    async fn jobs(&self, query: JobsQuery) -> Result<JobsAnswer, ApiError> {
+        if query.limit == 0 || query.limit > MAX_JOBS {
+            let message = format!("the limit is {}; ask for 1 to {MAX_JOBS} jobs", query.limit);
+            return Err(ApiError::new(ApiErrorKind::Limit, message));
+        }
+        // Checks that the asker means this agent.
+        drop(self.labels_for(&query.target)?);
+        let Some(book) = self.slurm() else {
+            return Err(ApiError::new(
+                ApiErrorKind::BadData,
+                "this agent asks no scheduler; set `slurm.url` in its configuration",
+            ));
+        };
+        let (snapshot, health) = (book.snapshot(), book.health());
+        let (jobs, truncated) = podscope_collect::slurm::table::jobs(&snapshot, &query, now_ms());
+        Ok(JobsAnswer {
+            leaf_id: self.history().leaf_id().to_owned(),
+            instance: self.instance().to_owned(),
+            cluster: snapshot.cluster.to_string(),
+            as_of_ms: health.last_ms,
+            error: health.error,
+            jobs,
+            truncated,
+        })
     }
 
     async fn labels(&self, query: LabelsQuery) -> Result<LabelsAnswer, ApiError> {

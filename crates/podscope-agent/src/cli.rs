@@ -16,7 +16,7 @@ use crate::agent::{Agent, RunningAgent, StartOptions};
 use crate::collectors::known_collectors;
 use crate::config::{Config, check, reference};
 use crate::events::Inbox;
-use crate::{chain, state::AgentState};
+use crate::{chain, slurm, state::AgentState};
 
 #[derive(Debug, Parser)]
 #[command(
@@ -166,14 +166,20 @@ fn run(options: Run) -> Result<(), String> {
     };
     runtime.block_on(async {
         let signals = Signals::listen()?;
+        let incidents = Arc::new(slurm::EventIncidents::new(Arc::clone(&inbox)));
         let events: Arc<dyn EventSink> = inbox;
         let mut collectors = Agent::collectors(&config, &events).map_err(|error| chain(&error))?;
         if let Some(book) = &start.changes {
             collectors.extend(Agent::changes_collector(&config, &events, book));
         }
+        let (more, scheduler) = slurm::collectors(&config, incidents).map_err(|error| chain(&error))?;
+        collectors.extend(more);
         let agent = Agent::start(config, start, collectors)
             .await
             .map_err(|error| chain(&error))?;
+        if let Some(scheduler) = scheduler {
+            scheduler.attach(&agent.state);
+        }
         serve_until_told(agent, signals).await
     })
 }

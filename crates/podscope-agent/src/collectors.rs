@@ -136,6 +136,7 @@ pub fn known_collectors() -> Vec<&'static str> {
         .into_iter()
         .chain(domain_descriptors())
         .chain(descriptors())
+        .chain(podscope_collect::slurm::descriptors())
         .map(|descriptor| descriptor.name)
         .chain([GPU, KERNEL_LOG, SELF, CHANGES])
         .collect()

@@ -10,6 +10,7 @@
 //! | [`self_metrics`] | what the agent says of itself |
 //! | `api`, [`labelled`], [`queries`] | the agent API over the history: node labels, budgets, cancelling |
 //! | [`hub`] | the nodes behind this one, where it is a hub |
+//! | [`slurm`] | the scheduler: the connection to slurmrestd |
 //! | [`http`] | the router: `/v1`, `/metrics`, the Prometheus API, `/-/*` |
 //! | [`events`] | events: the door for collectors, webhooks |
 //! | [`remote_write`], [`ingest`] | samples to a store elsewhere, and samples that others made |
@@ -47,6 +48,7 @@ pub mod schedule;
 mod scope;
 pub mod secret;
 pub mod self_metrics;
+pub mod slurm;
 pub mod state;
 pub mod stream;
 mod switches;

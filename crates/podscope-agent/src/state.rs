@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, Weak};
 
+use podscope_collect::slurm::SlurmBook;
 use podscope_history::History;
 use podscope_history::events::EventStore;
 use podscope_model::catalog::Job;
@@ -92,6 +93,8 @@ pub struct AgentState {
     inventory: Mutex<Option<(u64, Arc<Inventory>)>>,
     /// What lies behind, where this agent is a hub.
     hub: OnceLock<Hub>,
+    /// What is known of the scheduler, where it is asked.
+    slurm: OnceLock<SlurmBook>,
 }
 
 impl std::fmt::Debug for AgentState {
@@ -123,6 +126,7 @@ impl AgentState {
             started_ms: now_ms(),
             inventory: Mutex::default(),
             hub: OnceLock::new(),
+            slurm: OnceLock::new(),
         })
     }
 
@@ -169,6 +173,17 @@ impl AgentState {
     pub fn set_hub(&self, hub: Hub) {
         // Set once, at the start.
         drop(self.hub.set(hub));
+    }
+
+    /// What is known of the scheduler, where it is asked.
+    pub fn slurm(&self) -> Option<&SlurmBook> {
+        self.slurm.get()
+    }
+
+    /// From now on jobs can be asked for.
+    pub fn set_slurm(&self, book: SlurmBook) {
+        // Set once, at the start.
+        drop(self.slurm.set(book));
     }
 
     pub fn started_ms(&self) -> i64 {

@@ -14,6 +14,7 @@
 //! | [`storage`] | NVMe paths, NFS mounts, latency of single requests |
 //! | [`nccl`] | logs, collectives and RAS of NCCL |
 //! | [`switch`], [`syslog`], [`snmp`], [`changes`] | what a hub reads of everything else: switches, log lines, traps, settings |
+//! | [`slurm`] | the scheduler, asked by a hub |
 //! | [`contract`] | the checks every collector has to pass, for tests |
 
 mod bursts;
@@ -33,6 +34,7 @@ pub mod kernel;
 pub mod nccl;
 pub mod rdma;
 pub mod registry;
+pub mod slurm;
 pub mod snmp;
 pub mod storage;
 pub mod switch;

@@ -10,6 +10,7 @@ use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, 
 use http::{Method, StatusCode};
 use podscope_model::event::{EventAnswer, EventQuery};
 use podscope_model::inventory::{Inventory, LabelsAnswer, LabelsQuery};
+use podscope_model::jobs::{JobsAnswer, JobsQuery};
 use podscope_model::leaf::{
     AgentApi, ApiError, ApiErrorKind, LeafAnswer, LeafQuery, NodeInfo, SeriesAnswer, SeriesQuery,
 };
@@ -307,6 +308,10 @@ impl Leaf for HttpAgent {
         })
     }
 
+    fn jobs(&self, query: JobsQuery) -> LeafFuture<'_, JobsAnswer> {
+        Box::pin(async move { self.json(self.post("/v1/jobs", &query, JSON).await).await })
+    }
+
     fn info(&self) -> LeafFuture<'_, NodeInfo> {
         Box::pin(async {
             self.json(self.send(Method::GET, "/v1/info", None, JSON).await)
@@ -358,6 +363,10 @@ impl AgentApi for HttpAgent {
 
     async fn events(&self, query: EventQuery) -> Result<EventAnswer, ApiError> {
         plain(Leaf::events(self, query).await)
+    }
+
+    async fn jobs(&self, query: JobsQuery) -> Result<JobsAnswer, ApiError> {
+        plain(Leaf::jobs(self, query).await)
     }
 
     async fn info(&self) -> Result<NodeInfo, ApiError> {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use podscope_model::event::{EventAnswer, EventQuery};
 use podscope_model::inventory::{Inventory, LabelsAnswer, LabelsQuery};
+use podscope_model::jobs::{JobsAnswer, JobsQuery};
 use podscope_model::leaf::{
     AgentApi, ApiError, ApiErrorKind, LeafAnswer, LeafQuery, NodeInfo, SeriesAnswer, SeriesQuery,
 };
@@ -53,6 +54,10 @@ pub(crate) trait Leaf: Send + Sync {
         let _unused = query;
         Box::pin(async { Err(LeafFailure::miss(ApiErrorKind::Unreachable, "has no events")) })
     }
+    fn jobs(&self, query: JobsQuery) -> LeafFuture<'_, JobsAnswer> {
+        let _unused = query;
+        Box::pin(async { Err(LeafFailure::miss(ApiErrorKind::Unreachable, "has no jobs")) })
+    }
     fn labels(&self, query: LabelsQuery) -> LeafFuture<'_, LabelsAnswer>;
     /// `None`: what is known is still so.
     fn inventory(&self, known: Option<String>) -> LeafFuture<'_, Option<Arc<Inventory>>>;
@@ -72,6 +77,10 @@ impl<A: AgentApi> Leaf for InProcess<A> {
 
     fn events(&self, query: EventQuery) -> LeafFuture<'_, EventAnswer> {
         Box::pin(async { weightless(self.0.events(query).await) })
+    }
+
+    fn jobs(&self, query: JobsQuery) -> LeafFuture<'_, JobsAnswer> {
+        Box::pin(async { weightless(self.0.jobs(query).await) })
     }
 
     fn info(&self) -> LeafFuture<'_, NodeInfo> {

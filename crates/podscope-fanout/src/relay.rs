@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use podscope_model::event::{EventAnswer, EventQuery, MAX_EVENTS};
 use podscope_model::inventory::{Held, Inventory, LabelsAnswer, LabelsQuery, LeafEntry};
+use podscope_model::jobs::{JobsAnswer, JobsQuery, MAX_JOBS};
 use podscope_model::labels::Labels;
 use podscope_model::leaf::{
     AgentApi, ApiError, ApiErrorKind, Behind, LeafAnswer, LeafQuery, LeafStats, LeafValue, Limits, NodeInfo,
@@ -349,6 +350,45 @@ impl<A: AgentApi + Clone + 'static> AgentApi for Relay<A> {
             truncated: truncated || cut,
             now_ms,
         })
+    }
+
+    async fn jobs(&self, query: JobsQuery) -> Result<JobsAnswer, ApiError> {
+        self.check_target(&query.target)?;
+        self.fleet.keep_inventories();
+        let limit = query.limit.clamp(1, MAX_JOBS) as usize;
+        let labels = query.target.labels.clone();
+        let gathered = self
+            .fleet
+            .inner
+            .jobs_of(query, &labels)
+            .await
+            .map_err(api_error)?;
+        let mut all = JobsAnswer {
+            leaf_id: hub_id(&self.own_id),
+            instance: self.own_name.to_string(),
+            cluster: String::new(),
+            as_of_ms: None,
+            error: None,
+            jobs: Vec::new(),
+            truncated: false,
+        };
+        for (_, answer) in gathered.kept {
+            if !all.cluster.is_empty() && !answer.cluster.is_empty() {
+                all.cluster.push_str(", ");
+            }
+            all.cluster.push_str(&answer.cluster);
+            // The oldest of them.
+            all.as_of_ms = match (all.as_of_ms, answer.as_of_ms) {
+                (Some(one), Some(other)) => Some(one.min(other)),
+                (one, other) => one.or(other),
+            };
+            all.error = all.error.or(answer.error);
+            all.truncated |= answer.truncated;
+            all.jobs.extend(answer.jobs);
+        }
+        all.truncated |= all.jobs.len() > limit;
+        all.jobs.truncate(limit);
+        Ok(all)
     }
 
     async fn info(&self) -> Result<NodeInfo, ApiError> {

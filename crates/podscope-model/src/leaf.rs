@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::{EventAnswer, EventQuery};
 use crate::inventory::{Inventory, LabelsAnswer, LabelsQuery};
+use crate::jobs::{JobsAnswer, JobsQuery};
 use crate::labels::Labels;
 use crate::matcher::Matcher;
 use crate::sample::{Grid, SeriesData, StepSeries};
@@ -414,6 +415,17 @@ pub trait AgentApi: Send + Sync {
             Err(ApiError::new(
                 ApiErrorKind::BadData,
                 "this agent keeps no events; it is of an earlier version",
+            ))
+        }
+    }
+
+    /// The jobs of the scheduler it asks.
+    fn jobs(&self, query: JobsQuery) -> impl Future<Output = Result<JobsAnswer, ApiError>> + Send {
+        let _unused = query;
+        async {
+            Err(ApiError::new(
+                ApiErrorKind::Unreachable,
+                "this agent asks no scheduler; set `slurm.url` in its configuration",
             ))
         }
     }

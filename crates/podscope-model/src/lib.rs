@@ -12,6 +12,7 @@
 //! | [`event`] | what happened: events, their selector, and where collectors put them |
 //! | [`leaf`] | the agent API: request and answer of a leaf query, the [`leaf::AgentApi`] trait |
 //! | [`inventory`] | what a leaf has, and which leaves lie behind a hub |
+//! | [`jobs`] | the jobs of a scheduler |
 
 pub mod batch;
 pub mod catalog;
@@ -19,6 +20,7 @@ pub mod cells;
 pub mod event;
 pub mod fuzz_bodies;
 pub mod inventory;
+pub mod jobs;
 pub mod labels;
 pub mod leaf;
 pub mod matcher;

@@ -19,6 +19,7 @@
 //! | [`hub`] | the agent of that pod that holds events and pod-level series |
 //! | [`scenario`] | [`SimPod`]: that pod's nodes and servers, running |
 //! | [`vms`] | a VAST management server |
+//! | [`slurmrestd`] | a simulated Slurm |
 //!
 //! The same options and the same starting time give the same samples.
 
@@ -37,6 +38,7 @@ pub mod scenario;
 pub mod schedule;
 pub mod senders;
 mod service;
+pub mod slurmrestd;
 pub mod trouble;
 pub mod vms;
 mod workload;

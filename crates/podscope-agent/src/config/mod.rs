@@ -11,6 +11,7 @@ pub mod reference;
 mod remote_write;
 mod rules;
 mod section;
+mod slurm;
 mod values;
 mod write;
 
@@ -28,6 +29,7 @@ pub use intake::{
 };
 pub use remote_write::RemoteWriteConfig;
 pub use section::{Key, Section};
+pub use slurm::{Decimal, SloConfig, SlurmConfig, TenantConfig};
 pub use values::{BadValue, ByteSize, Period};
 pub use write::{EventsConfig, Peer, WriteAccess, WriteConfig};
 
@@ -105,6 +107,10 @@ section! {
         snmp: SnmpConfig;
         /// See [`ChangesConfig`].
         changes: ChangesConfig;
+        /// See [`SlurmConfig`].
+        slurm: SlurmConfig;
+        /// See [`SloConfig`].
+        slo: SloConfig;
     }
 }
 
@@ -322,7 +328,7 @@ section! {
 }
 
 /// The root, then each table of the file.
-pub const SECTIONS: [Section; 19] = [
+pub const SECTIONS: [Section; 21] = [
     Config::SECTION,
     HistoryConfig::SECTION,
     CollectorsConfig::SECTION,
@@ -342,6 +348,8 @@ pub const SECTIONS: [Section; 19] = [
     SyslogConfig::SECTION,
     SnmpConfig::SECTION,
     ChangesConfig::SECTION,
+    SlurmConfig::SECTION,
+    SloConfig::SECTION,
 ];
 
 impl LimitsConfig {

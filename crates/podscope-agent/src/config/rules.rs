@@ -36,6 +36,8 @@ impl Config {
         self.faulty_fanout()?;
         self.faulty_domains()?;
         self.faulty_intake()?;
+        self.slurm.faults()?;
+        self.slo.faults(&self.slurm)?;
         self.faulty_numbers()
     }
 

@@ -7,7 +7,7 @@ pub(crate) mod webhook;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use podscope_history::events::{EventSearch, EventStore, Taken};
-use podscope_model::event::{Event, EventAnswer, EventQuery, EventSink, MAX_EVENTS};
+use podscope_model::event::{Event, EventAnswer, EventFilter, EventQuery, EventSink, MAX_EVENTS};
 use podscope_model::labels::Labels;
 use podscope_model::source::Budget;
 
@@ -39,6 +39,26 @@ impl Inbox {
         for event in early {
             self.emit(event);
         }
+    }
+}
+
+impl Inbox {
+    /// When the open incident began; of several the oldest.
+    pub fn open_incident_ms(&self, now_ms: i64) -> Option<i64> {
+        let store = self.store.get()?;
+        let filter = EventFilter::parse("{kind=\"incident\"}").ok()?;
+        let search = EventSearch {
+            filter: &filter,
+            node: &Labels::empty(),
+            start_ms: now_ms,
+            end_ms: now_ms,
+            limit: 100,
+            stored_after_ms: None,
+            user: None,
+        };
+        let found = store.search(&search, &Budget::unlimited()).ok()?;
+        let open = found.events.iter().filter(|stored| stored.event.open);
+        open.map(|stored| stored.event.time_ms).min()
     }
 }
 

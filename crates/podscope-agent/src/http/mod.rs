@@ -4,6 +4,7 @@ mod answer;
 mod control;
 mod events;
 mod guard;
+mod jobs;
 mod leaf;
 mod otlp;
 mod prometheus;
@@ -56,6 +57,7 @@ fn routes() -> Vec<Route> {
         route("/v1/import", &["post"], large(post(write::import))),
         route("/v1/metrics", &["post"], large(post(otlp::export))),
         route("/api/v1/write", &["post"], large(post(write::remote_write))),
+        route("/v1/jobs", &["post"], post(jobs::search)),
         route("/v1/labels", &["post"], post(leaf::labels)),
         route("/v1/info", &["get"], get(leaf::info)),
         route("/v1/inventory", &["get"], get(leaf::inventory)),

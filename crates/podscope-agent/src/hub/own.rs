@@ -4,6 +4,7 @@ use std::sync::{Arc, Weak};
 
 use podscope_model::event::{EventAnswer, EventQuery};
 use podscope_model::inventory::{Inventory, LabelsAnswer, LabelsQuery};
+use podscope_model::jobs::{JobsAnswer, JobsQuery};
 use podscope_model::leaf::{
     AgentApi, ApiError, ApiErrorKind, LeafAnswer, LeafQuery, NodeInfo, SeriesAnswer, SeriesQuery,
 };
@@ -37,6 +38,10 @@ impl AgentApi for Own {
 
     async fn events(&self, query: EventQuery) -> Result<EventAnswer, ApiError> {
         self.state()?.events(query).await
+    }
+
+    async fn jobs(&self, query: JobsQuery) -> Result<JobsAnswer, ApiError> {
+        self.state()?.jobs(query).await
     }
 
     async fn info(&self) -> Result<NodeInfo, ApiError> {

@@ -79,6 +79,8 @@ fn the_reference_lists_exactly_the_keys_the_structs_have() {
     config.write.token_file = Some("/x".into());
     config.remote_write.token_file = Some("/x".into());
     config.fanout.token_file = Some("/x".into());
+    config.slurm.token_file = Some("/x".into());
+    config.slurm.socket = Some("/x".into());
     let value = toml::Value::try_from(&config).expect("it serialises");
     let root = value.as_table().expect("a table");
     let mut found = Vec::new();
@@ -140,6 +142,38 @@ fn a_mistake_is_told_with_file_line_key_and_remedy() {
             "unknown key; `podscope-agent config --default` prints every key there is",
         ),
         ("listen = 9477\n", "agent.toml:1: key `listen`: invalid type"),
+        (
+            "[slurm]\nurl = \"slurmctl:6820\"\n",
+            "agent.toml:2: key `slurm.url`: is no http or https address",
+        ),
+        (
+            "[slurm]\nurl = \"http://a:1\"\nsocket = \"/x\"\n",
+            "key `slurm.url`: stands beside `socket`; keep one of the two",
+        ),
+        (
+            "[slurm]\nurl = \"http://a:1\"\ninterval = \"5m\"\n",
+            "agent.toml:3: key `slurm.interval`: is 5m; use \"5s\" to \"60s\"",
+        ),
+        (
+            "[slo]\nobjective = 1.0\n",
+            "agent.toml:2: key `slo.objective`: is 1; use a share above 0 and below 1",
+        ),
+        (
+            "[slo]\ntenants = [{ name = \"a\", gpus = 8 }]\n",
+            "key `slo.tenants`: are named, but Slurm is not asked; set slurm.url",
+        ),
+        (
+            "[slurm]\nurl = \"http://a:1\"\n[slo]\ntenants = [{ name = \"a\", gpus = 8 }, { name = \"b\", accounts = [\"a\"], gpus = 8 }]\n",
+            "an account belongs to one tenant",
+        ),
+        (
+            "[slo]\ntenants = [{ name = \"a\", gpus = 8, prize = 2 }]\n",
+            "agent.toml:2: key `slo.tenants`: unknown field `prize`",
+        ),
+        (
+            "[slo]\nidle_gpu_price = -1\n",
+            "key `slo.idle_gpu_price`: -1 is negative",
+        ),
         (
             "\n\nlisten = \"localhost\"\n",
             "agent.toml:3: key `listen`: invalid socket address",
