@@ -27,6 +27,7 @@ pub mod cluster;
 pub mod control;
 mod gpu;
 pub mod hub;
+mod hub_switches;
 pub mod light;
 mod machine;
 pub mod node;

@@ -2,7 +2,6 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -10,7 +9,6 @@ use clap::{Parser, ValueEnum};
 use podscope_sim::pod::Scenario;
 use podscope_sim::pod::model::story::{Cause, PRESENT};
 use podscope_sim::pod::topology::Topology;
-use podscope_sim::pod::vms::PodStorage;
 use podscope_sim::vms::{FixedWorld, SimVms, VmsOptions, VmsWorld};
 use podscope_sim::{LightFleet, LightOptions, PodOptions, SimCluster, SimOptions, SimPod, SimTarget};
 use serde_json::json;
@@ -214,11 +212,10 @@ async fn run_scenario(args: Args) -> anyhow::Result<()> {
         data_dir: args.data_dir.clone(),
         base_port: args.listen_base_port,
         announced: !args.unannounced,
+        vms_port: args.vms_port.unwrap_or(0),
         ..PodOptions::new(scenario)
     };
     let pod = SimPod::start(options).await?;
-    // Kept while the nodes are.
-    let _vms = management(args.vms_port, PodStorage(Arc::clone(pod.pod()))).await?;
     tell(&args, &pod.targets())?;
     tracing::info!(
         nodes,

@@ -51,6 +51,8 @@ pub struct PodOptions {
     pub announced: bool,
     /// The hub listens on this port; 0: on a free one.
     pub hub_port: u16,
+    /// The storage cluster's management server listens on this port; 0: on a free one.
+    pub vms_port: u16,
 }
 
 impl PodOptions {
@@ -65,6 +67,7 @@ impl PodOptions {
             live: true,
             announced: true,
             hub_port: 0,
+            vms_port: 0,
         }
     }
 }
@@ -102,10 +105,13 @@ impl SimPod {
         };
         let began = Instant::now();
         let live = options.live;
+        let backfill_ms = i64::try_from(options.backfill.as_millis()).unwrap_or(i64::MAX);
         let (announced, hub_port, hub_dir) = (options.announced, options.hub_port, dir.join("hub"));
+        let vms_port = options.vms_port;
         let filled = tokio::task::spawn_blocking(move || fill(options, &dir)).await;
         let (pod, filled, started_ms) = filled.map_err(|_| SimError::Backfill)??;
         let backfilled = began.elapsed();
+        let from_ms = (started_ms - backfill_ms).max(pod.began_ms());
         let mut nodes = Vec::with_capacity(filled.len());
         let mut driven = Vec::with_capacity(filled.len());
         for (node, listener, state, drivers) in filled {
@@ -113,7 +119,14 @@ impl SimPod {
             nodes.push(Arc::clone(&node));
             driven.push((node, drivers));
         }
-        let hub = PodHub::start(&pod, &hub_dir, hub_port, announced, started_ms).await?;
+        let hub = PodHub::start(
+            &pod,
+            &hub_dir,
+            (hub_port, vms_port),
+            announced,
+            (from_ms, started_ms),
+        )
+        .await?;
         let life = live.then(|| Life::start(driven)).transpose()?;
         Ok(Self {
             pod,
