@@ -337,7 +337,7 @@ impl Vast {
             let want = Want {
                 properties: properties.iter().map(|part| part.fqn.clone()).collect(),
                 ids: ids.keys().copied().collect(),
-                from_ms,
+                from_ms: from_ms - holds_ms(&key.class),
                 to_ms,
             };
             if want.ids.is_empty() {
@@ -365,8 +365,9 @@ impl Vast {
         let (monitors, objects, tops) = tokio::join!(monitors, objects, tops);
         for ((family, ids, error, refused), parts) in monitors.iter().zip(plan.families.values()) {
             remarks.family(family, error.as_ref(), refused, now_ms);
+            let holds_ms = holds_ms(&family.key().class);
             for part in parts {
-                for (object, samples) in family.samples(&part.fqn, from_ms, to_ms) {
+                for (object, samples) in family.samples(&part.fqn, from_ms - holds_ms, to_ms) {
                     let Some(labels) = ids.get(&object) else { continue };
                     let mut pairs = vec![(NAME, part.metric.as_str()), ("cluster", &cluster)];
                     pairs.extend(labels.iter().map(|(name, value)| (*name, value.as_str())));
@@ -379,7 +380,10 @@ impl Vast {
                         .into_iter()
                         .map(|(at, value)| (at, wanted::scaled(&part.metric, value)))
                         .collect();
-                    let samples = filled(samples, part.accumulates);
+                    let mut samples = filled(samples, part.accumulates);
+                    if !part.accumulates {
+                        hold(&mut samples, holds_ms, to_ms);
+                    }
                     insert(&mut source, &Labels::from_pairs(pairs), samples, target);
                 }
             }
@@ -725,9 +729,42 @@ fn filled(samples: Vec<(i64, f64)>, accumulates: bool) -> Vec<(i64, f64)> {
     dense
 }
 
+/// How long the last value of a class stands for what is now: until the next but one is due, where values come so seldom
+/// that the lookback would lose them in between.
+fn holds_ms(class: &str) -> i64 {
+    match podscope_vms::table::cadence_ms(class) {
+        cadence if cadence > FILL_MS => 2 * cadence,
+        _ => 0,
+    }
+}
+
+/// Lets the last value stand for `holds_ms`, not beyond the question's end.
+fn hold(samples: &mut Vec<(i64, f64)>, holds_ms: i64, to_ms: i64) {
+    let Some((last, value)) = samples.last().copied() else {
+        return;
+    };
+    let until = to_ms.min(last + holds_ms);
+    let mut t_ms = last + FILL_MS;
+    while t_ms <= until {
+        samples.push((t_ms, value));
+        t_ms += FILL_MS;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_measured_seldom_stands_until_the_next_but_one_is_due() {
+        let mut samples = vec![(0, 7.0)];
+        hold(&mut samples, 600_000, 400_000);
+        assert_eq!(samples.last(), Some(&(360_000, 7.0)));
+        let mut samples = vec![(0, 7.0)];
+        hold(&mut samples, 600_000, 4_000_000);
+        assert_eq!(samples.last(), Some(&(600_000, 7.0)));
+        assert_eq!((holds_ms("Capacity"), holds_ms("ProtoMetrics")), (600_000, 0));
+    }
 
     #[test]
     fn means_hold_for_their_bucket_and_totals_rise_evenly() {
