@@ -367,6 +367,7 @@ export function nvidiaDcgm(): DashboardBuilder {
         timeSeries({
           id: 70,
           title: 'Slices: engine active',
+          noValue: 'no MIG slices',
           description: 'Share of time the engines of each MIG instance were at work. The GPU they are cut from has no utilisation of its own.',
           unit: 'percentunit',
           size: [12, 8],
@@ -381,6 +382,7 @@ export function nvidiaDcgm(): DashboardBuilder {
         timeSeries({
           id: 71,
           title: 'Slices: memory used',
+          noValue: 'no MIG slices',
           description: 'Frame buffer in use by each MIG instance.',
           unit: 'mbytes',
           size: [12, 8],

@@ -87,7 +87,10 @@ export function PanelView({ panel, choices, range, tick, width, height }: Props)
 
   const errors = [...(fault === undefined ? [] : [fault]), ...(loaded?.errors ?? [])];
   const empty = loaded !== undefined && loaded.frames.every(({ length }) => length === 0) && panel.type !== 'text';
-  const state = errors.length > 0 ? 'error' : loading && loaded === undefined ? 'loading' : empty ? 'empty' : 'done';
+  const noValue = panel.fieldConfig?.defaults.noValue;
+  // A panel that says itself what its emptiness means has nothing to show; any other one lacks its data.
+  const emptiness = noValue === undefined ? 'empty' : 'nothing';
+  const state = errors.length > 0 ? 'error' : loading && loaded === undefined ? 'loading' : empty ? emptiness : 'done';
   return (
     <section data-panel={panel.id} data-state={state} data-title={panel.title}>
       <PanelChrome
@@ -110,7 +113,7 @@ export function PanelView({ panel, choices, range, tick, width, height }: Props)
             return <p className="no-data">Loading</p>;
           }
           if (empty) {
-            return <p className="no-data">{loaded.notices[0] ?? panel.fieldConfig?.defaults.noValue ?? 'No data'}</p>;
+            return <p className="no-data">{loaded.notices[0] ?? noValue ?? 'No data'}</p>;
           }
           return (
             <>
