@@ -98,3 +98,13 @@ describe('an answer of the backend', () => {
     expect(finish({ data: [empty] }, request([{ refId: 'A', expr: 'up', format: 'table' }])).data).toEqual([empty]);
   });
 });
+
+test('an empty heatmap has no frame, and an empty graph keeps the one that carries its notices', () => {
+  const empty = (refId: string): DataFrame => ({ refId, fields: [], length: 0 });
+  const targets: FleetQuery[] = [
+    { refId: 'A', expr: 'a', format: 'heatmap' },
+    { refId: 'B', expr: 'b' },
+  ];
+  const { data } = finish({ data: [empty('A'), empty('B')] }, request(targets));
+  expect(data.map(({ refId }: DataFrame) => refId)).toEqual(['B']);
+});

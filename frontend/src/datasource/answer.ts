@@ -20,7 +20,11 @@ const TIME = 'Time';
 export function finish(response: DataQueryResponse, request: DataQueryRequest<FleetQuery>): DataQueryResponse {
   const asTable = new Set(request.targets.filter(({ format }) => format === 'table').map(({ refId }) => refId));
   const explore = request.app === (CoreApp.Explore as string);
-  const frames = response.data as DataFrame[];
+  const heatmaps = new Set(request.targets.filter(({ format }) => format === 'heatmap').map(({ refId }) => refId));
+  // "No data" is a frame without fields; Grafana's heatmap panel stumbles over one, and says "No data" without it.
+  const frames = (response.data as DataFrame[]).filter(
+    (frame) => frame.fields.length > 0 || !heatmaps.has(frame.refId ?? '')
+  );
   const isTable = (frame: DataFrame) =>
     frame.fields.length > 0 && (asTable.has(frame.refId ?? '') || (explore && isInstant(frame)));
 

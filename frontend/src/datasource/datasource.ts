@@ -65,7 +65,7 @@ export class FleetDataSource extends DataSourceWithBackend<FleetQuery, FleetOpti
   }
 
   override getQueryDisplayText(query: FleetQuery): string {
-    return query.expr;
+    return query.queryType === 'inventory' ? `inventory: ${query.what ?? 'flows'}` : query.expr;
   }
 
   override filterQuery(query: FleetQuery): boolean {
@@ -84,6 +84,10 @@ export class FleetDataSource extends DataSourceWithBackend<FleetQuery, FleetOpti
     scopedVars: ScopedVars,
     filters: AdHocVariableFilter[] = []
   ): FleetQuery {
+    if (query.queryType === 'inventory') {
+      // Most have nothing but what they list.
+      return typeof query.expr === 'string' ? { ...query, expr: this.interpolate(query.expr, scopedVars) } : query;
+    }
     if (isEvents(query)) {
       // Ad-hoc filters are about series: an event has other labels, and would vanish.
       return { ...query, expr: this.interpolate(query.expr, scopedVars) };
