@@ -125,7 +125,11 @@ impl State {
                 writeln!(out, "Preview          {}", self.web)?;
             }
         }
-        for (title, uid) in [("this machine", "podscope-node"), ("GPUs", "nvidia-dcgm")] {
+        for (title, uid) in [
+            ("war room", "podscope-war-room"),
+            ("this machine", "podscope-node"),
+            ("GPUs", "nvidia-dcgm"),
+        ] {
             writeln!(out, "  {title:<16} {}/d/{uid}", self.web)?;
         }
         for part in self.parts.iter().filter(|part| part.name == "agent") {
