@@ -52,7 +52,8 @@ export async function startDemo(): Promise<Demo> {
   const stateDir = mkdtempSync(join(tmpdir(), 'podscope-demo-'));
   const port = await freePort();
   const args = ['demo', '--no-grafana', '--home', HOME, '--plugin', join(CACHE, 'plugin'), '--state-dir', stateDir];
-  args.push('--nodes', '2', '--backfill-hours', '1', '--port', String(port), '--agent-port', String(await freePort()));
+  // The plain cluster: every node collects once a second, and its panels fill at once.
+  args.push('--scenario', 'none', '--nodes', '2', '--backfill-hours', '1', '--port', String(port), '--agent-port', String(await freePort()));
   const child: ChildProcess = spawn(PODSCOPE, args, { stdio: ['ignore', 'pipe', 'pipe'] });
   let output = '';
   const collect = (chunk: Buffer): void => {
